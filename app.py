@@ -1,0 +1,77 @@
+"""Volta: fine-tune and understand text classifiers in the browser. One line per tab, then launch."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import sys
+import threading
+
+import gradio as gr
+
+from pipeline.serving import query_route
+from pipeline.sources import PROJECT_ROOT, run_root
+from tabs.access import sign_in_button
+from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
+from tabs.predict_tab import build_predict_tab, warm_up
+from tabs.train_tab import build_train_tab
+
+
+def build_page() -> gr.Blocks:
+    with gr.Blocks(title="Volta", analytics_enabled=False) as demo:
+        gr.Markdown("# Volta", elem_id="title")
+        sign_in_button()
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Predict", id="predict") as tab:
+                build_predict_tab(demo, tab)
+            with gr.Tab("Train", id="train") as tab:
+                build_train_tab(demo, tab)
+        opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
+        opened.then(None, None, None, js="volta.open")
+    return demo
+
+
+def asked_tab(request: gr.Request) -> gr.Tabs:
+    """The tab that the page's address names."""
+    asked = request.query_params.get("tab")
+    return gr.Tabs(selected=asked if asked in ("predict", "train") else "predict")
+
+
+def main() -> None:
+    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "7860")
+    try:
+        launch(build_page(), host, int(port))
+    except (OSError, ValueError) as exception:
+        reason = str(exception).partition(". You can")[0]       # gradio goes on about its own variables
+        sys.exit(f"The page cannot be served on {host}, port {port} ({reason}). Set HOST and PORT to others.")
+
+
+def launch(demo: gr.Blocks, host: str, port: int) -> None:
+    """Serve the page until the process is ended."""
+    demo.queue(max_size=200).launch(
+        server_name=host,
+        server_port=port,
+        theme=make_theme(),
+        css_paths=CSS_PATH,
+        head=page_head(),
+        footer_links=["api", "settings"],
+        run_history=False,
+        strict_cors=True,
+        enable_monitoring=False,
+        ssr_mode=False,
+        max_file_size="500mb",
+        blocked_paths=[str(run_root()), str(PROJECT_ROOT)],
+        app_kwargs={"routes": [query_route(), plotly_route()]},
+        prevent_thread_lock=True,
+        quiet=True,
+    )
+    print(f"Volta answers on {demo.local_url}", flush=True)
+    # Behind the page, which answers by now: torch and the model that it shows first.
+    threading.Thread(target=warm_up, daemon=True).start()
+    demo.block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Measured beside what users would otherwise run; RESULTS.md has the figures."""

@@ -1,0 +1,208 @@
+"""What is measured? Volta, and what users would otherwise run: a function each, called in a process of its own.
+
+    echo '{"model": "...", "texts": ["..."], "device": "cpu"}' | python -m benchmarks.contenders pipeline_by_one
+
+The task comes as JSON on standard input, the result is the last line of standard output. Nothing of Volta may be
+imported before its own functions run: it would change the environment of the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+MAX_LENGTH = 128        # in pieces, Volta's default; no text of SST-2 is longer
+WARM_UP_TEXTS = 100
+
+# Training. Loading model and data, tokenising and saving the model at the end are not timed for anybody.
+
+
+def volta_training(task: dict[str, Any]) -> dict[str, Any]:
+    """`python -m pipeline train`: the run record is written as always, only computing the evaluations is not timed."""
+    import logging
+    from unittest.mock import patch
+
+    from pipeline.config import make_config
+    from pipeline.jobs import carry_out
+    from pipeline.runs import create_run
+    from pipeline.training import Training
+
+    clock = {"began": 0.0, "evaluations": 0.0}
+    results, evaluate = Training.results, Training._evaluate
+
+    def watched_results(training: Training) -> Any:
+        clock["began"] = time.perf_counter()
+        return results(training)
+
+    def watched_evaluate(training: Training) -> Any:
+        began = time.perf_counter()
+        result = evaluate(training)
+        clock["evaluations"] += time.perf_counter() - began
+        return result
+
+    logging.basicConfig(level=logging.INFO)
+    run = create_run(make_config(task["config"]))
+    with patch.object(Training, "results", watched_results), patch.object(Training, "_evaluate", watched_evaluate):
+        if carry_out(run):
+            raise RuntimeError(run.status().reason)
+    seconds = time.perf_counter() - clock["began"] - clock["evaluations"]  # with metric lines, status, states, best/
+    steps = [line for line in run.metrics() if "grad_norm" in line]
+    return {
+        "seconds": seconds,
+        "steps": len(steps),
+        "examples": run.environment()["data"]["train"]["rows"],
+        "seconds_in_steps": steps[-1]["seconds"],
+        "seconds_in_evaluations": clock["evaluations"],
+        "data": run.environment()["data"],
+    }
+
+
+def trainer_defaults(task: dict[str, Any]) -> dict[str, Any]:
+    """transformers.Trainer as it comes: batches of 8 in random order, fp32, learning rate 5e-5."""
+    return _trainer(task)
+
+
+def trainer_grouped_bf16(task: dict[str, Any]) -> dict[str, Any]:
+    """transformers.Trainer by someone who knows its options: like lengths together, bf16, Volta's batch and rate."""
+    return _trainer(
+        task,
+        train_sampling_strategy="group_by_length",
+        bf16=True,
+        per_device_train_batch_size=task["batch_size"],
+        learning_rate=task["learning_rate"],
+    )
+
+
+def _trainer(task: dict[str, Any], **options: Any) -> dict[str, Any]:
+    from datasets import Dataset
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    model, tokenizer = _load(task)
+    train = Dataset.from_dict({"text": task["texts"], "label": task["label_ids"]}).map(
+        lambda rows: tokenizer(rows["text"], truncation=True, max_length=MAX_LENGTH), batched=True
+    )
+    arguments = TrainingArguments(
+        output_dir=task["folder"],
+        num_train_epochs=1,
+        seed=task["seed"],
+        use_cpu=task["device"] == "cpu",
+        report_to="none",
+        logging_strategy="no",
+        disable_tqdm=True,
+        **options,
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+    )
+    began = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - began
+    trainer.save_model(task["folder"])
+    return {"seconds": seconds, "steps": trainer.state.global_step, "examples": len(train)}
+
+
+def padded_loop(task: dict[str, Any]) -> dict[str, Any]:
+    """The loop of many tutorials: every text padded to 128 pieces, fp32, torch's AdamW at a constant rate."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model, tokenizer = _load(task)
+    encoded = tokenizer(
+        task["texts"], padding="max_length", truncation=True, max_length=MAX_LENGTH, return_tensors="pt"
+    )
+    examples = TensorDataset(encoded["input_ids"], encoded["attention_mask"], torch.tensor(task["label_ids"]))
+    model.to(task["device"]).train()
+    began = time.perf_counter()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=task["learning_rate"])
+    batches = DataLoader(examples, batch_size=task["batch_size"], shuffle=True)
+    for batch in batches:
+        input_ids, attention_mask, labels = (tensor.to(task["device"]) for tensor in batch)
+        loss = model(input_ids=input_ids, attention_mask=attention_mask, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    loss.item()  # waits for a GPU
+    seconds = time.perf_counter() - began
+    model.save_pretrained(task["folder"])
+    tokenizer.save_pretrained(task["folder"])
+    return {"seconds": seconds, "steps": len(batches), "examples": len(examples)}
+
+
+def _load(task: dict[str, Any]) -> tuple[Any, Any]:
+    """A new head, drawn from the seed, on the encoder; attention is what transformers takes by default."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+
+    set_seed(task["seed"])
+    model = AutoModelForSequenceClassification.from_pretrained(task["base"], num_labels=2, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(task["base"])
+
+
+# Prediction. Loading the model, and a first call on a hundred texts, are not timed for anybody.
+
+
+def volta_prediction(task: dict[str, Any]) -> dict[str, Any]:
+    from pipeline import Predictor
+
+    predictor = Predictor.load(task["name"], task["device"])
+    return _timed_labels(lambda texts: [each.label for each in predictor.predict(texts)], task["texts"])
+
+
+def pipeline_by_one(task: dict[str, Any]) -> dict[str, Any]:
+    """`pipeline("text-classification")` as it comes: one text at a time."""
+    return _pipeline(task)
+
+
+def pipeline_by_32(task: dict[str, Any]) -> dict[str, Any]:
+    return _pipeline(task, batch_size=32)
+
+
+def _pipeline(task: dict[str, Any], **options: int) -> dict[str, Any]:
+    import torch
+    from transformers import pipeline
+
+    # In fp32, as Volta computes: with its default the pipeline would compute in the fp16 that best/ is saved in.
+    classifier = pipeline("text-classification", model=task["model"], device=task["device"], dtype=torch.float32)
+    return _timed_labels(lambda texts: [each["label"] for each in classifier(texts, **options)], task["texts"])
+
+
+def _timed_labels(predict: Callable[[list[str]], list[str]], texts: list[str]) -> dict[str, Any]:
+    predict(texts[:WARM_UP_TEXTS])
+    began = time.perf_counter()
+    labels = predict(texts)
+    return {"seconds": time.perf_counter() - began, "labels": labels}
+
+
+CONTENDERS = {
+    function.__name__: function
+    for function in (
+        volta_training,
+        trainer_defaults,
+        trainer_grouped_bf16,
+        padded_loop,
+        volta_prediction,
+        pipeline_by_one,
+        pipeline_by_32,
+    )
+}
+
+
+def main() -> None:
+    result = CONTENDERS[sys.argv[1]](json.load(sys.stdin))
+    import torch
+
+    result["threads"] = torch.get_num_threads()
+    result["omp_wait_policy"] = os.environ.get("OMP_WAIT_POLICY", "default")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""`python -m pipeline ...`: train, stop, resume, evaluate, predict. Results as JSON on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.config import FIELDS, RunConfig, make_config, preset_names, read_config, read_preset, set_field
+from pipeline.exceptions import ConfigError, WorkbenchError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+Name = Annotated[str, typer.Argument(help="Name of a run.", show_default=False)]
+
+
+@app.command()
+def train(
+    name: Annotated[str | None, typer.Option(help="Name of the new run.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A named starting point.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A run_config.json to start from.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; `fields` lists them.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")] = False,
+) -> None:
+    """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
+    run_config = _requested_config(name, preset, config, set_ or [])
+    from pipeline.jobs import carry_out, check_startable, start_detached
+    from pipeline.runs import create_run
+
+    check_startable(run_config)
+    run = create_run(run_config)
+    if detach:
+        start_detached(run)
+        _print({"name": run.name, "state": "queued"})
+        return
+    _end(carry_out(run), run)
+
+
+def _requested_config(name: str | None, preset: str | None, path: Path | None, assignments: list[str]) -> RunConfig:
+    if preset and path:
+        raise ConfigError("--preset and --config were both given. Give one of them; --set changes single fields.")
+    values: dict[str, Any] = read_preset(preset) if preset else read_config(path).model_dump() if path else {}
+    for assignment in assignments:
+        field, separator, value = assignment.partition("=")
+        if not separator:
+            raise ConfigError(f"--set expects FIELD=VALUE; found '{assignment}'. For example: --set optim.epochs=2.")
+        set_field(values, field, value)
+    if name is not None:
+        values["name"] = name
+    return make_config(values)
+
+
+@app.command()
+def stop(name: Name) -> None:
+    """Stop a run: it finishes its step and saves; after 60 seconds it is ended by force."""
+    from pipeline import jobs
+    from pipeline.runs import load_run
+
+    status = jobs.stop(load_run(name))
+    _print({"name": name, "state": status.state, "step": status.step})
+
+
+@app.command()
+def resume(
+    name: Name,
+    detach: Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")] = False,
+) -> None:
+    """Go on with a stopped, interrupted or failed run from its newest state."""
+    from pipeline.jobs import carry_out, start_detached
+    from pipeline.runs import load_run
+
+    run = load_run(name)
+    status = run.status()
+    if status.state == "finished":
+        advice = f"Start a new run with --set model.base={name}."
+        print(f"'{name}' is finished: there is nothing to resume. {advice}", file=sys.stderr)
+    elif detach:
+        start_detached(run)
+        _print({"name": name, "state": "queued"})
+    else:
+        _end(carry_out(run), run)
+
+
+@app.command()
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+) -> None:
+    """Print what a run's process printed."""
+    from pipeline.runs import load_run
+
+    run = load_run(name)
+    printed = 0
+    while True:
+        active = run.status().is_active
+        if run.log_path.exists():
+            with open(run.log_path, encoding="utf-8", errors="replace") as file:
+                file.seek(printed)
+                print(file.read(), end="", flush=True)
+                printed = file.tell()
+        if not follow or not active:
+            return
+        time.sleep(0.5)
+
+
+@app.command()
+def evaluate(
+    name: Name,
+    data: Annotated[str | None, typer.Option(help="A data source; the run's own when empty.")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
+    save: Annotated[bool, typer.Option("--save", help="Keep the predictions in the run record.")] = False,
+) -> None:
+    """Measure a run's best model on a split."""
+    from pipeline.evaluation import evaluate_run
+    from pipeline.runs import load_run
+
+    _print(evaluate_run(load_run(name), data, split, save))
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(help="A run, a model folder or a Hub classifier.")] = "sst2-minilm",
+    text: Annotated[list[str] | None, typer.Option(help="A sentence; may be given several times.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with a sentence per line; - reads standard input.")] = None,
+) -> None:
+    """Predict sentences: one JSON line each."""
+    texts = list(text or []) + (_read_lines(file) if file else [])
+    if not texts:
+        raise ConfigError("There is nothing to predict. Give --text SENTENCE or --file FILE.")
+    from pipeline.predictor import Predictor
+
+    for prediction in Predictor.load(name).predict(texts):
+        values = asdict(prediction)
+        _print({key: values[key] for key in ("text", "label", "label_id", "probabilities", "truncated")})
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        content = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+    except OSError as exception:
+        reason = exception.strerror
+        raise ConfigError(f"{path} cannot be read ({reason}). Give a text file with a sentence per line.") from None
+    except UnicodeDecodeError as exception:
+        raise ConfigError(f"{path} is not UTF-8 (byte {exception.start}). Convert it to UTF-8 first.") from None
+    # Not splitlines(), which also cuts at form feeds and Unicode's own line ends: texts from the web have them inside.
+    return [line for line in content.split("\n") if line.strip()]
+
+
+@app.command()
+def runs() -> None:
+    """List all runs, newest first: one JSON line each."""
+    from pipeline.runs import load_run, run_names
+
+    for name in run_names():
+        try:
+            _print(load_run(name).summary())
+        except WorkbenchError as exception:
+            print(f"{name}: {exception}", file=sys.stderr)
+
+
+@app.command()
+def fields() -> None:
+    """List what `--set` takes, with defaults and meanings, and the presets."""
+    for field in FIELDS.values():
+        choices = f" [{'|'.join(field.choices)}]" if field.choices else ""
+        print(f"{field.name} = {json.dumps(field.default)}{choices}\n    {field.description}")
+    for name in preset_names():
+        print(f"--preset {name}\n    {read_preset(name)['note']}")
+
+
+def _print(values: dict[str, Any]) -> None:
+    print(json.dumps(values, ensure_ascii=False), flush=True)
+
+
+def _end(exit_status: int, run: Any) -> None:
+    status = run.status()
+    _print({"name": run.name, "state": status.state, "step": status.step, "best": status.best})
+    if exit_status:
+        raise typer.Exit(exit_status)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    for chatty in ("httpx", "huggingface_hub", "datasets", "accelerate", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        app()
+    except WorkbenchError as exception:
+        print(exception, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

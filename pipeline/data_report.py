@@ -1,0 +1,272 @@
+"""What should be known of the data before training on it? Sizes, labels, lengths, repeats, and leaks between splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.data import SourceCounts, Splits
+from pipeline.overlap import contains_any, count_repeats, count_words, is_in, lies_inside, normalise_all
+from pipeline.sources import SPLIT_NAMES
+
+MANY_ROWS = 200_000             # beyond, containment is counted on a sample: it would take minutes
+SAMPLE = 2_000
+PIECES_SAMPLE = 20_000
+_TEXTS_OF_BATCH = 1_000
+_PAIRS = (("train", "validation"), ("train", "test"), ("validation", "test"))
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long the texts of a split are, in words or in pieces."""
+
+    median: float
+    p95: float
+    max: int
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split as it will be used."""
+
+    rows: int
+    labels: dict[str, int]              # by name: rows
+    words: Lengths                      # what white space separates
+    repeated: int                       # rows whose text already stood in an earlier row, letter for letter
+    contradictory: int                  # different texts that stand there with more than one label
+    empty: int                          # texts of which cleaning left nothing; only `merge` keeps them
+    pieces: Lengths | None = None       # of the tokenizer, special ones counted; None without a tokenizer
+    truncated_share: float | None = None
+    pieces_rows: int = 0                # the rows in which pieces were counted: all, or a fixed sample
+
+
+@dataclass(frozen=True)
+class SharedTexts:
+    """Rows of the second split whose text is known from the first. Each count includes the one before it.
+
+    `exactly`: letter for letter. `normalised`: but for case, punctuation and spaces. `contained`: normalised, the text
+    is a run of whole words of a text of the first split, or a text of the first split with three or more words is a
+    run of whole words of it. A text without any word lies inside every text.
+    """
+
+    first: str
+    second: str
+    rows: int                           # of the second split
+    exactly: int
+    normalised: int
+    contained: int
+    contained_rows: int                 # the rows in which `contained` was counted: all, or a fixed sample
+
+    @property
+    def contained_share(self) -> float:
+        return self.contained / self.contained_rows
+
+    @property
+    def is_leak(self) -> bool:
+        """Enough to flatter a score. Short training texts lie inside 8% of SST-2's official validation sentences."""
+        return self.normalised > 0.005 * self.rows or self.contained_share > 0.1
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What `data_report` found."""
+
+    place: str                          # where the source was found, one sentence
+    max_length: int
+    splits: dict[str, SplitReport]
+    shared: list[SharedTexts]
+    dropped: dict[str, int]             # by reason: rows
+    source: dict[str, SourceCounts]     # the source's own splits, before limit, cleaning and splitting
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as nested dicts and lists, ready for JSON."""
+        return asdict(self)
+
+    def sentences(self) -> list[str]:
+        """The report in plain English: first what may spoil a result, then the rest."""
+        leaks = [shared for shared in self.shared if shared.is_leak]
+        cautions = [*map(_tell_shared, leaks), *_rare_labels(self), *_truncation(self), *_faults(self)]
+        return [f"Caution: {caution}" for caution in cautions] + [
+            self.place,
+            *(_tell_split(name, split) for name, split in self.splits.items()),
+            *(_tell_shared(shared) for shared in self.shared if not shared.is_leak),
+            *(_tell_source(name, counts) for name, counts in self.source.items()),
+            *([f"Left out: {_listed(self.dropped)}."] if self.dropped else []),
+        ]
+
+
+def data_report(splits: Splits, tokenizer: Any = None, max_length: int = 128) -> DataReport:
+    """Look at all splits. Without a tokenizer nothing is said of pieces and truncation.
+
+    Seconds for SST-2, half a minute for IMDB, on one core; beyond 200,000 rows overlaps are counted on fixed samples.
+    """
+    reports = {split: _split_report(splits[split], splits.label_names, tokenizer, max_length) for split in SPLIT_NAMES}
+    return DataReport(
+        place=splits.place.sentence,
+        max_length=max_length,
+        splits=reports,
+        shared=_shared_texts(splits),
+        dropped=splits.dropped,
+        source=splits.source,
+    )
+
+
+def _split_report(examples: pa.Table, label_names: list[str], tokenizer: Any, max_length: int) -> SplitReport:
+    label_ids = examples["label_id"].to_numpy()
+    counts = np.bincount(label_ids, minlength=len(label_names)).tolist()
+    words = count_words(examples["text"]).to_numpy()
+    repeated, contradictory = count_repeats(examples["text"], label_ids)
+    pieces = None if tokenizer is None else _count_pieces(_sample(examples["text"], PIECES_SAMPLE), tokenizer)
+    return SplitReport(
+        rows=examples.num_rows,
+        labels=dict(zip(label_names, counts, strict=True)),
+        words=_lengths(words),
+        repeated=repeated,
+        contradictory=contradictory,
+        empty=int((words == 0).sum()),
+        pieces=None if pieces is None else _lengths(pieces),
+        truncated_share=None if pieces is None else float((pieces > max_length).mean()),
+        pieces_rows=0 if pieces is None else len(pieces),
+    )
+
+
+def _lengths(lengths: np.ndarray) -> Lengths:
+    return Lengths(float(np.median(lengths)), float(np.percentile(lengths, 95)), int(lengths.max()))
+
+
+def _count_pieces(texts: pa.ChunkedArray, tokenizer: Any) -> np.ndarray:
+    """(N,) pieces of each text, nothing truncated."""
+    counts: list[int] = []
+    for start in range(0, len(texts), _TEXTS_OF_BATCH):
+        batch = texts.slice(start, _TEXTS_OF_BATCH).to_pylist()
+        encoded = tokenizer(batch, truncation=False, return_attention_mask=False, verbose=False)
+        counts.extend(map(len, encoded["input_ids"]))
+    return np.array(counts)
+
+
+def _shared_texts(splits: Splits) -> list[SharedTexts]:
+    normalised = {split: normalise_all(splits[split]["text"]) for split in SPLIT_NAMES}
+    num_rows = sum(map(len, normalised.values()))
+    return [
+        _shared(first, second, splits, normalised, num_checked=SAMPLE if num_rows > MANY_ROWS else num_rows)
+        for first, second in _PAIRS
+    ]
+
+
+def _shared(
+    first: str, second: str, splits: Splits, normalised: dict[str, pa.ChunkedArray], num_checked: int
+) -> SharedTexts:
+    known, texts = normalised[first], normalised[second]
+    checked = _sample(texts, num_checked)
+    contained = is_in(checked, known) | lies_inside(checked, known) | contains_any(checked, known)
+    return SharedTexts(
+        first=first,
+        second=second,
+        rows=len(texts),
+        exactly=int(is_in(splits[second]["text"], splits[first]["text"]).sum()),
+        normalised=int(is_in(texts, known).sum()),
+        contained=int(contained.sum()),
+        contained_rows=len(checked),
+    )
+
+
+def _sample(texts: pa.ChunkedArray, num_texts: int) -> pa.ChunkedArray:
+    """All texts, or that many of them: the same ones every time."""
+    if len(texts) <= num_texts:
+        return texts
+    rows = np.random.default_rng(0).choice(len(texts), num_texts, replace=False)
+    return texts.take(pa.array(np.sort(rows)))
+
+
+def _rare_labels(report: DataReport) -> Iterable[str]:
+    train = report.splits["train"]
+    rare = {name: count for name, count in train.labels.items() if count < 0.2 * train.rows / len(train.labels)}
+    if rare:
+        labels = ", ".join(f"'{name}' ({count:,})" for name, count in rare.items())
+        yield f"few of the {train.rows:,} training texts have the label {labels}. Accuracy hides it; macro F1 does not."
+
+
+def _truncation(report: DataReport) -> Iterable[str]:
+    shares = {name: split.truncated_share or 0.0 for name, split in report.splits.items()}
+    if max(shares.values()) > 0.05:
+        told = ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
+        yield (
+            f"texts longer than {report.max_length} pieces are cut off there: {told}. Raise data.max_length where the "
+            "end of a text matters."
+        )
+
+
+def _faults(report: DataReport) -> Iterable[str]:
+    for name, split in report.splits.items():
+        if split.empty:
+            yield f"cleaning left nothing of {_count(split.empty, 'text')} of {name}."
+    for name, counts in report.source.items():
+        if counts.contradictory > 0.01 * counts.rows:
+            yield f"{_count(counts.contradictory, 'text')} of the source's {name} split have more than one label."
+        unusable = counts.unlabelled + counts.empty
+        if unusable > 0.1 * counts.rows:
+            yield f"{unusable:,} of {counts.rows:,} rows of the source's {name} split have no label or no text."
+
+
+def _tell_split(name: str, split: SplitReport) -> str:
+    facts = [f"words: {_tell_lengths(split.words)}"]
+    if split.pieces is not None:
+        sampled = "" if split.pieces_rows == split.rows else f" (in a fixed sample of {split.pieces_rows:,})"
+        truncated = _percent(split.truncated_share or 0.0)
+        facts.append(f"pieces{sampled}: {_tell_lengths(split.pieces)}, {truncated} truncated")
+    facts += _tell_repeats(split)
+    return f"{name}: {_count(split.rows, 'text')} ({_tell_labels(split)}); {'; '.join(facts)}."
+
+
+def _tell_labels(split: SplitReport) -> str:
+    if len(split.labels) > 5:
+        shares = sorted(count / split.rows for count in split.labels.values())
+        return f"{len(shares)} labels, {_percent(shares[0])} to {_percent(shares[-1])} each"
+    return ", ".join(f"{name} {_percent(count / split.rows)}" for name, count in split.labels.items())
+
+
+def _tell_lengths(lengths: Lengths) -> str:
+    return f"median {lengths.median:,.0f}, 95% have up to {lengths.p95:,.0f}, longest {lengths.max:,}"
+
+
+def _tell_repeats(counted: SplitReport | SourceCounts) -> list[str]:
+    told = [f"repeats of an earlier text: {counted.repeated:,}"] if counted.repeated else []
+    return told + ([f"texts with more than one label: {counted.contradictory:,}"] if counted.contradictory else [])
+
+
+def _tell_shared(shared: SharedTexts) -> str:
+    sampled = "" if shared.contained_rows == shared.rows else " of a fixed sample"
+    if not shared.contained:
+        return f"No {shared.second} text{sampled} overlaps with {shared.first} ({shared.contained_rows:,} compared)."
+    return (
+        f"{shared.contained:,} of {_count(shared.contained_rows, f'{shared.second} text')}{sampled} "
+        f"({_percent(shared.contained_share)}) overlap with {shared.first}: they lie inside one of its texts, or "
+        f"contain one of three or more words. Of {shared.rows:,}, {shared.exactly:,} stand in {shared.first} letter "
+        f"for letter, and {shared.normalised:,} but for case, punctuation and spaces."
+    )
+
+
+def _tell_source(name: str, counts: SourceCounts) -> str:
+    facts = [f"{what}: {count:,}" for what, count in (
+        ("without a label", counts.unlabelled), ("without text", counts.empty), ("also in train", counts.also_in_train),
+    ) if count]
+    facts = [f"The source's {name} split has {_count(counts.rows, 'row')}", *facts, *_tell_repeats(counts)]
+    return "; ".join(facts) + "."
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.001:
+        return "under 0.1%"
+    return f"{share:.1%}" if 0 < share < 0.01 or 0.99 < share < 1 else f"{share:.0%}"

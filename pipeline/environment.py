@@ -1,0 +1,67 @@
+"""On what did a run compute? Versions, device, threads, commit and data fingerprints: environment.json."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import subprocess
+from typing import Any
+
+from pipeline.data import Splits
+from pipeline.exceptions import RunError
+from pipeline.runs import Run
+from pipeline.sources import PROJECT_ROOT
+
+log = logging.getLogger(__name__)
+
+
+def keep_environment(run: Run, splits: Splits, device: str) -> None:
+    """Write environment.json at the first start. Later: warn of other threads, refuse other data.
+
+    Raises: RunError when the data are no longer those the run began with.
+    """
+    import torch
+
+    recorded = run.environment()
+    if not recorded:
+        run.write_environment(describe_environment(splits, device))
+        return
+    if recorded["threads"] != torch.get_num_threads():
+        log.warning(
+            "This process has %d threads, the run began with %d: it goes on, but not bit for bit as it would have.",
+            torch.get_num_threads(),
+            recorded["threads"],
+        )
+    if recorded["data"] != splits.fingerprints:
+        raise RunError(
+            f"The data of '{run.name}' changed since it began ({splits.place.location}). Restore them, or start anew."
+        )
+
+
+def describe_environment(splits: Splits, device: str) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    import torch
+
+    packages = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy", "scikit-learn")
+    cuda = torch.device(device).type == "cuda"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: version(name) for name in packages},
+        "device": device,
+        "device_name": torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "git_commit": _git_commit(),
+        "data_place": splits.place.kind,
+        "dropped": splits.dropped,
+        "data": splits.fingerprints,
+    }
+
+
+def _git_commit() -> str | None:
+    try:
+        command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,53 @@
+"""How good is a run's best model on a split? Predicts the split, measures it, and keeps the predictions when asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import DataConfig
+from pipeline.data import load_splits, slug
+from pipeline.exceptions import DataError, RunError
+from pipeline.metrics import compute_metrics
+from pipeline.predictions import save_predictions
+from pipeline.predictor import Predictor
+from pipeline.runs import Run
+
+SPLITS = ("train", "validation", "test")
+
+
+def evaluate_run(run: Run, source: str | None = None, split: str = "validation", save: bool = False) -> dict[str, Any]:
+    """`{"run", "data", "split", "n", metrics...}`. Other data are cleaned as the run's own and must have its labels.
+
+    Raises: DataError when the data or split cannot be had, or the labels are not those of the run; RunError
+        when it has no model yet; ModelError when its model cannot be loaded.
+    """
+    if split not in SPLITS:
+        raise DataError(f"There is no split '{split}'. Choose one of: {', '.join(SPLITS)}.")
+    if not (run.best_folder / "config.json").is_file():
+        raise RunError(f"'{run.name}' has no model yet: its first evaluation saves one. Let it train on, or resume it.")
+    own = source is None or source == run.config.data.source
+    data = run.config.data if own else DataConfig(source=str(source), clean=run.config.data.clean)
+    splits = load_splits(data)
+    examples = getattr(splits, split)
+    predictor = Predictor.load(run.name)
+    gold_ids = _in_the_order_of(predictor.label_names, splits.label_names)[examples["label_id"].to_numpy()]
+    logits, _ = predictor.logits(examples["text"])
+    if save:
+        index = examples.column_names.index("label_id")
+        examples = examples.set_column(index, "label_id", [gold_ids])
+        path = run.folder / "predictions" / slug(data.source) / f"{split}.parquet"
+        save_predictions(path, examples, logits, predictor.label_names)
+    metrics = compute_metrics(logits, gold_ids, predictor.label_names)
+    return {"run": run.name, "data": data.source, "split": split, "n": len(gold_ids), **metrics}
+
+
+def _in_the_order_of(model_names: list[str], data_names: list[str]) -> np.ndarray:
+    """Label ids of the data, (C,), to those of the model, matched by name."""
+    if unknown := [name for name in data_names if name not in model_names]:
+        raise DataError(
+            f"The data has the label '{unknown[0]}', which the model does not know; "
+            f"it knows: {', '.join(model_names)}. Choose data with the same labels."
+        )
+    return np.array([model_names.index(name) for name in data_names])

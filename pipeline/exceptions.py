@@ -1,0 +1,21 @@
+"""What can the user mend? One base class; its text is one sentence or two, shown on the page and on stderr as it is."""
+
+
+class WorkbenchError(Exception):
+    """Something the user can mend. Says what was expected, what was found, what to do."""
+
+
+class ConfigError(WorkbenchError):
+    """A field of a RunConfig is unknown or out of bounds."""
+
+
+class DataError(WorkbenchError):
+    """A data source cannot be found, read or trained on."""
+
+
+class ModelError(WorkbenchError):
+    """A model cannot be found or loaded."""
+
+
+class RunError(WorkbenchError):
+    """A run record is missing, damaged, or in a state that forbids what was asked."""

@@ -1,0 +1,262 @@
+"""How does a run start, stop and go on? Each in a process of its own, which holds locks while it lives."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.config import RunConfig
+from pipeline.data import Splits, load_splits, slug
+from pipeline.environment import keep_environment
+from pipeline.exceptions import RunError, WorkbenchError
+from pipeline.progress import Progress, metrics_line
+from pipeline.runs import Run, Status
+from pipeline.sources import PROJECT_ROOT, find_model
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE_SECONDS = 60.0
+IDENTITY_SECONDS = 10.0  # a process that holds a run writes who it is within this time
+
+
+class StopRequested(Exception):
+    """The run was asked to stop while it waited for its device."""
+
+
+def carry_out(run: Run) -> int:
+    """Carry out a run from its newest state to its end, in this process. Returns the exit status: 0 done, 1 failed.
+
+    Raises: RunError when another process works on it.
+    """
+    try:
+        with run.locked(), _logging_to(run), _stop_signals() as stop:
+            progress = Progress(run)
+            try:
+                progress.change("queued", reason=None)
+                _train(run, progress, stop)
+            except StopRequested:
+                progress.change("stopped")
+            except Exception as exception:
+                reason = failure_sentence(exception)
+                log.error("%s", reason, exc_info=not isinstance(exception, WorkbenchError | OSError))
+                progress.fail(reason)
+                return 1
+    except OSError as exception:  # not even the lock, the log or the status could be written
+        log.error("%s", failure_sentence(exception))
+        return 1
+    return 0
+
+
+def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
+    from pipeline.models import choose_device, load_base_model, max_positions, save_model
+    from pipeline.predictions import save_predictions
+    from pipeline.training import EvaluationResult, Training, seed_everything
+
+    config = run.config
+    splits = load_splits(config.data)
+    device = choose_device(config.hardware.device)
+    with device_lock(str(device), stop):
+        keep_environment(run, splits, str(device))
+        progress.change("running")
+        seed_everything(config.seed, config.hardware.deterministic)
+        model, tokenizer = load_base_model(config.model, splits.label_names, device)
+        max_length = min(config.data.max_length, max_positions(model, tokenizer))
+        tokenizer.model_max_length = max_length  # saved with the model: who predicts truncates alike
+        training = Training(
+            model,
+            _labelled(splits.train, tokenizer, max_length),
+            _labelled(splits.validation, tokenizer, max_length),
+            splits.label_names,
+            config,
+        )
+        state = run.load_newest_state()
+        if state is not None:
+            training.load_state(state)
+            log.info("Going on from step %d.", training.step)
+        del state
+        progress.begin(training)
+        for result in training.results():
+            run.append_metrics(metrics_line(result))
+            if isinstance(result, EvaluationResult) and result.is_best:
+                save_model(model, tokenizer, run.best_folder)
+                path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
+                save_predictions(path, splits.validation, result.logits, splits.label_names)
+            progress.note(training, result)
+            if stop.is_set():
+                progress.change("stopping")
+                run.save_state(training.state())
+                progress.change("stopped")
+                return
+            if progress.state_is_due():
+                progress.timed_save(training)
+        run.save_state(training.state())
+        early = training.step < training.total_steps
+        progress.change("finished", reason=f"No gain in {config.stop.patience} evaluations." if early else None)
+
+
+def _labelled(examples: Any, tokenizer: Any, max_length: int) -> Any:
+    from pipeline.encoding import encode
+    from pipeline.training import Labelled
+
+    return Labelled(encode(examples["text"], tokenizer, max_length), examples["label_id"].to_numpy())
+
+
+def failure_sentence(exception: Exception) -> str:
+    """What happened and what to do, in a sentence or two, for status.json and stderr."""
+    if isinstance(exception, WorkbenchError):
+        return str(exception)
+    where = getattr(exception, "filename", None) or "the run record"
+    if (number := _errno_of(exception)) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full ({where}); earlier states still load. Free some space, then resume."
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{where} cannot be written; earlier states still load. Make it writable, then resume."
+    if type(exception).__name__ == "OutOfMemoryError":
+        return "The device ran out of memory. Lower hardware.micro_batch_tokens (batch_size may stay as it is)."
+    return f"Unexpected {type(exception).__name__}: {' '.join(str(exception).split())[:300]}. The log has the details."
+
+
+def _errno_of(exception: Exception) -> int | None:
+    """The system's error number: safetensors tells it in its message, torch's writer only that it failed."""
+    if isinstance(exception, OSError):
+        return exception.errno
+    if told := re.search(r"\(os error (\d+)\)", str(exception)):
+        return int(told[1])
+    return errno.ENOSPC if "PytorchStreamWriter failed writing" in str(exception) else None
+
+
+# Starting and stopping other processes
+
+
+def start_detached(run: Run) -> int:
+    """Carry the run out in a process of its own, which outlives this one. Returns its pid once it holds the run.
+
+    Raises: RunError when it ends before that.
+    """
+    with open(run.log_path, "ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "resume", "--", run.name],  # --: a name may begin with a dash
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    while not run.is_alive():
+        if process.poll() is not None:
+            if run.written_status().pid == process.pid:  # it has been and gone
+                break
+            raise RunError(f"'{run.name}' could not be started. Its log says: {run.log_tail(3) or '(nothing)'}")
+        time.sleep(0.05)
+    return process.pid
+
+
+def check_startable(config: RunConfig) -> Splits:
+    """Find and check data and base model before anything is written. Raises: DataError, ModelError."""
+    find_model(config.model.base)
+    return load_splits(config.data)
+
+
+def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:
+    """Ask the run's process to finish its step, save and end; end it by force when the grace is over.
+
+    Raises: RunError when the run has no living process.
+    """
+    import psutil
+
+    process = _process_of(run)
+    if process is None:
+        raise RunError(f"'{run.name}' is {run.status().state}: there is nothing to stop.")
+    try:
+        process.terminate()
+        deadline = time.monotonic() + grace_seconds
+        while run.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if run.is_alive() and (process := _process_of(run)) is not None:
+            process.kill()
+            process.wait(10)
+    except psutil.NoSuchProcess:
+        pass
+    return run.status()
+
+
+def _process_of(run: Run) -> Any:
+    """The living process that holds the run, or None. A pid alone is not trusted: systems use them again."""
+    import psutil
+
+    deadline = time.monotonic() + IDENTITY_SECONDS
+    while run.is_alive() and time.monotonic() < deadline:
+        status = run.written_status()
+        try:
+            process = psutil.Process(status.pid)
+            if process.create_time() == status.process_started:
+                return process
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.1)  # it holds the lock, but has not yet written who it is
+    return None
+
+
+@contextmanager
+def device_lock(device: str, stop: threading.Event) -> Iterator[None]:
+    """One run at a time on a device of this machine; the others wait, `queued`. Raises: StopRequested."""
+    folder = Path(tempfile.gettempdir()) / "volta-devices"
+    folder.mkdir(mode=0o777, exist_ok=True)
+    lock = FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)
+    while not lock.is_locked:
+        if stop.is_set():
+            raise StopRequested
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            continue
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """SIGTERM and Ctrl-C set the event; the loop sees it after the step it is in."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    earlier = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _logging_to(run: Run) -> Iterator[None]:
+    """log.txt gets what stderr gets; a detached process has log.txt for its stderr already."""
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+    run.log_path.touch()
+    if os.path.samestat(os.fstat(2), os.stat(run.log_path)):
+        yield
+        return
+    handler = logging.FileHandler(run.log_path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

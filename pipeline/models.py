@@ -1,0 +1,173 @@
+"""Where do the weights come from and go to? Loads an encoder with its classification head, and saves it atomically."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import ModelConfig
+from pipeline.exceptions import ModelError
+from pipeline.sources import find_model
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The one place that decides where to compute: CUDA, else Apple's MPS, else the CPU, unless one is named.
+
+    Raises: ModelError when the named device is not on this machine.
+    """
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    found = accelerator.type if accelerator is not None and accelerator.type in ("cuda", "mps") else "cpu"
+    device = torch.device(found if name == "auto" else name)
+    count = torch.accelerator.device_count() if device.type == found else 0
+    if device.type != "cpu" and (device.index or 0) >= count:
+        raise ModelError(
+            f"hardware.device is '{name}', but this machine has no such device. Set it to 'auto' or 'cpu'."
+        )
+    return device
+
+
+def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a run, a folder, a package or a Hub model. Raises: ModelError."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _from_pretrained(AutoTokenizer, base)
+    if tokenizer.vocab_size <= len(set(tokenizer.all_special_ids)):     # transformers makes up an empty one
+        raise ModelError(f"'{base}' has no tokenizer. Put the files of its tokenizer beside its weights.")
+    if tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"'{base}' has no padding token, so it is no BERT-like encoder. Choose one such as bert-base-uncased."
+        )
+    return tokenizer
+
+
+def load_base_model(
+    config: ModelConfig, label_names: list[str], device: torch.device
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An encoder with a head for these labels, in fp32, and its tokenizer.
+
+    A classifier with these very labels keeps its head; any other base gets a new one, drawn from torch's current seed.
+
+    Raises: ModelError naming the base and what to do.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+    tokenizer = load_tokenizer(config.base)
+    model_config = _from_pretrained(AutoConfig, config.base)
+    if not _is_encoder(model_config):
+        raise ModelError(f"'{config.base}' is not an encoder. Choose a BERT-like model such as bert-base-uncased.")
+    keep_head = _has_trained_head(model_config) and label_names_of(model_config) == label_names
+    model_config.id2label = dict(enumerate(label_names))
+    model_config.label2id = {name: label_id for label_id, name in enumerate(label_names)}
+    if config.dropout is not None:
+        _set_dropout(model_config, config.dropout)
+    if keep_head:
+        return _load_weights(AutoModelForSequenceClassification, config.base, device, config=model_config), tokenizer
+    encoder = _load_weights(AutoModel, config.base, device, config=model_config)
+    model = AutoModelForSequenceClassification.from_config(
+        model_config, dtype=encoder.dtype, attn_implementation=encoder.config._attn_implementation
+    ).to(device)
+    # Some heads do without the encoder's pooler, which AutoModel always brings: its surplus is left out.
+    model.base_model.load_state_dict(encoder.state_dict(), strict=False)
+    return model, tokenizer
+
+
+def load_classifier(base: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A trained classifier and its tokenizer, in fp32 and eval mode. Raises: ModelError when it has no trained head."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    model_config = _from_pretrained(AutoConfig, base)
+    if not _has_trained_head(model_config):
+        raise ModelError(f"'{base}' is a base model without a trained classifier. Train on it first, or choose a run.")
+    model = _load_weights(AutoModelForSequenceClassification, base, device, config=model_config)
+    return model.eval(), load_tokenizer(base)
+
+
+def label_names_of(model_config: PretrainedConfig) -> list[str]:
+    """Label names in the order of their ids, (C,); a config.json may list them in any other."""
+    names: dict[int, str] = dict(model_config.id2label)     # type: ignore[arg-type]
+    return [names[label_id] for label_id in range(len(names))]
+
+
+def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Longest input in pieces that the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    # RoBERTa's positions start behind its padding index, so two of the 514 can never be used.
+    offset = model.config.pad_token_id + 1 if model.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return int(min(positions - offset, tokenizer.model_max_length))
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Save as Hugging Face files; a crash at any moment leaves the old weights or the new.
+
+    The first save moves a whole new folder into place. Later ones replace only `model.safetensors`, in one rename,
+    because nothing else changes while a run trains.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary, max_shard_size="100GB")
+    with open(temporary / "model.safetensors", "rb") as file:
+        os.fsync(file.fileno())
+    if folder.exists():
+        os.replace(temporary / "model.safetensors", folder / "model.safetensors")
+        shutil.rmtree(temporary)
+    else:
+        tokenizer.save_pretrained(temporary)
+        os.replace(temporary, folder)
+
+
+def _is_encoder(model_config: PretrainedConfig) -> bool:
+    """Can it classify, and was it made to read texts rather than to write them?"""
+    from transformers.models.auto import modeling_auto
+
+    kind = model_config.model_type
+    classifies = kind in modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    # Some encoders, BERT among them, can also be set up to write; their own task is to fill masks.
+    writes = (
+        kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        and kind not in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+    turned_around = model_config.is_encoder_decoder or getattr(model_config, "is_decoder", False)
+    return classifies and not writes and not turned_around
+
+
+def _has_trained_head(model_config: PretrainedConfig) -> bool:
+    return "ForSequenceClassification" in str(model_config.architectures)
+
+
+def _set_dropout(model_config: PretrainedConfig, dropout: float) -> None:
+    for name, value in model_config.to_dict().items():
+        if "dropout" in name and not isinstance(value, bool) and (value is None or isinstance(value, int | float)):
+            setattr(model_config, name, dropout)
+
+
+def _load_weights(auto_class: Any, base: str, device: torch.device, **arguments: Any) -> PreTrainedModel:
+    import torch
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()      # of reading a file; a download keeps its own
+    # SDPA's flash kernel is slower than plain attention on a CPU for texts of a dozen pieces. Elsewhere transformers
+    # chooses: SDPA, but not for a model that has none (DeBERTa).
+    attention = "eager" if device.type == "cpu" else None
+    model = _from_pretrained(
+        auto_class, base, dtype=torch.float32, attn_implementation=attention, use_safetensors=True, **arguments
+    )
+    return model.to(device)
+
+
+def _from_pretrained(auto_class: Any, base: str, **arguments: Any) -> Any:
+    place = find_model(base)
+    try:
+        return auto_class.from_pretrained(place.location, **arguments)
+    except Exception as exception:      # damaged or foreign files make the libraries raise all sorts of things
+        reason = " ".join(str(exception).split())[:300]
+        raise ModelError(
+            f"{place.sentence} It cannot be loaded: {reason.rstrip('.')}. Choose another model, or mend it."
+        ) from exception

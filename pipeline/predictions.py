@@ -1,0 +1,58 @@
+"""What did a checkpoint say about a split? Predictions, as a run record keeps them in one Parquet file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.exceptions import RunError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one checkpoint says about one split of N examples with C labels."""
+
+    example_ids: list[str]      # N, "<split of the source>:<row in it>"
+    texts: list[str]            # N, as the model read them (cleaned)
+    label_names: list[str]      # C, in the order of the columns of `logits`
+    gold_ids: np.ndarray        # (N,) int64
+    logits: np.ndarray          # (N, C) float32, before softmax
+
+
+def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_names: list[str]) -> None:
+    """Write a split's examples (with the source's other columns) beside their logits; atomically."""
+    import pyarrow.parquet as pq
+
+    # Where the source is itself a file of predictions, its columns make room for ours.
+    renamed = {"label_id": "gold_id", "gold_id": "source_gold_id", "logits": "source_logits"}
+    table = examples.rename_columns([renamed.get(name, name) for name in examples.column_names])
+    table = table.append_column("logits", pa.array(list(logits), type=pa.list_(pa.float32())))
+    table = table.replace_schema_metadata({"label_names": json.dumps(label_names)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(table, temporary)
+    os.replace(temporary, path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Raises: RunError when the file is not there or is not a predictions file."""
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        label_names = json.loads(table.schema.metadata[b"label_names"])
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as exception:
+        reason = " ".join(str(exception).split())
+        raise RunError(f"{path} is not a predictions file ({reason}). Make it anew with 'evaluate --save'.") from None
+    return Predictions(
+        example_ids=table["example_id"].to_pylist(),
+        texts=table["text"].to_pylist(),
+        label_names=label_names,
+        gold_ids=table["gold_id"].to_numpy(),
+        logits=np.array(table["logits"].to_pylist(), dtype=np.float32).reshape(-1, len(label_names)),
+    )

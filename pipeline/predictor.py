@@ -1,0 +1,123 @@
+"""What does a model say about these texts? The one place that loads models for the tabs, the command line and HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.cleaning import clean
+from pipeline.config import CleanConfig, read_config
+from pipeline.encoding import Encoded, encode, micro_batches
+from pipeline.metrics import softmax
+from pipeline.models import choose_device, label_names_of, load_classifier, max_positions
+from pipeline.sources import Place, find_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MODELS_KEPT = 2                 # loaded at once; the one used longest ago goes first
+TOKENS_PER_BATCH = 2048         # measured: on a CPU larger batches are no faster, on a GPU 8 times this fits anywhere
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one text."""
+
+    text: str
+    label: str
+    label_id: int
+    probabilities: dict[str, float]     # by label name, in the order of label ids; they sum to 1
+    truncated: bool
+    num_pieces: int
+
+
+def predict_logits(model: PreTrainedModel, encoded: Encoded) -> np.ndarray:
+    """Logits (N, C) float32 in the order given. The model must be in eval mode; batches are made of like lengths."""
+    import torch
+
+    device = model.device
+    max_tokens = TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
+    logits = np.zeros((len(encoded), len(label_names_of(model.config))), np.float32)
+    with torch.no_grad():           # not inference_mode: what a model caches meanwhile (RoPE) is trained with later
+        for rows in micro_batches(np.arange(len(encoded)), encoded.lengths, max_tokens):
+            logits[rows] = model(**encoded.batch(rows, device)).logits.float().cpu().numpy()
+    return logits
+
+
+class Predictor:
+    """A trained classifier on one device, shared by every thread.
+
+    >>> Predictor.load("sst2-minilm").predict(["I LOVE YOU but you dnt love me"])[0].label
+    'negative'
+    """
+
+    _loaded: ClassVar[OrderedDict[tuple[str, str, float], Predictor]] = OrderedDict()
+    _loading: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, cleaning: CleanConfig
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.cleaning = cleaning        # what was done to the texts it learnt from is done to those it is asked about
+        self.label_names = label_names_of(model.config)
+        self._computing = threading.Lock()
+
+    @classmethod
+    def load(cls, name: str, device: str = "auto") -> Predictor:
+        """A run's best model, a model folder or a Hub classifier; kept loaded until two others were used since.
+
+        A run's model is loaded anew once training has saved a better one.
+        Raises: ModelError when it is not found, or has no trained head.
+        """
+        place = find_model(name)
+        weights = Path(place.location) / "model.safetensors"
+        key = (place.location, device, weights.stat().st_mtime if weights.exists() else 0.0)
+        with cls._loading:
+            if key not in cls._loaded:
+                model, tokenizer = load_classifier(name, choose_device(device))
+                cls._loaded[key] = cls(model, tokenizer, max_positions(model, tokenizer), _cleaning_of(place))
+                for old in [old for old in cls._loaded if old[:2] == key[:2] and old != key]:
+                    del cls._loaded[old]
+            cls._loaded.move_to_end(key)
+            while len(cls._loaded) > MODELS_KEPT:
+                cls._loaded.popitem(last=False)
+            return cls._loaded[key]
+
+    def logits(self, texts: pa.ChunkedArray | list[str], max_length: int | None = None) -> tuple[np.ndarray, Encoded]:
+        """Logits (N, C) float32 in the order given of texts already cleaned, and the pieces that the model read."""
+        with self._computing:       # one text at a time: two threads on the same cores only slow each other down
+            encoded = encode(texts, self.tokenizer, min(max_length or self.max_length, self.max_length))
+            return predict_logits(self.model, encoded), encoded
+
+    def predict(self, texts: Iterable[str], max_length: int | None = None) -> list[Prediction]:
+        """A prediction per text, in the order given. A text has the same probabilities (to 1e-5) in any batch."""
+        # Half a surrogate pair, as a broken client may send it, is no character: '?' takes its place.
+        asked = [texts] if isinstance(texts, str) else texts
+        texts = [text.encode(errors="replace").decode() for text in asked]
+        logits, encoded = self.logits([clean(text, self.cleaning) for text in texts], max_length)
+        rows = zip(texts, softmax(logits), encoded.truncated, encoded.lengths, strict=True)
+        return [
+            Prediction(
+                text=text,
+                label=self.label_names[int(probs.argmax())],
+                label_id=int(probs.argmax()),
+                probabilities=dict(zip(self.label_names, probs.tolist(), strict=True)),
+                truncated=bool(truncated),
+                num_pieces=int(num_pieces),
+            )
+            for text, probs, truncated, num_pieces in rows
+        ]
+
+
+def _cleaning_of(place: Place) -> CleanConfig:
+    record = Path(place.location).parent / "run_config.json"
+    return read_config(record).data.clean if place.kind in ("run", "bundled") else CleanConfig()

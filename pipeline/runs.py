@@ -1,0 +1,339 @@
+"""What is known of a run? The run record: one folder on disk, all that is handed over from training to its readers."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from filelock import FileLock, Timeout
+
+from pipeline.config import RUN_NAME_PATTERN, RUN_NAME_RULE, RunConfig, read_config
+from pipeline.exceptions import RunError
+from pipeline.sources import BUNDLED_RUN, PROJECT_ROOT, run_root
+
+log = logging.getLogger(__name__)
+
+State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "interrupted"]
+STATES_KEPT = 2
+LOCK_WAIT_SECONDS = 5.0  # a reader that asks "is it alive?" holds the lock for a moment
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. Written by the run's own process; `interrupted` is derived by readers, never written."""
+
+    state: State = "queued"
+    pid: int | None = None
+    process_started: float | None = None  # as the system tells it: with the pid, it names one process for good
+    step: int = 0
+    total_steps: int | None = None
+    epoch: float = 0.0
+    elapsed_seconds: float = 0.0  # in training steps, over all its processes
+    eta_seconds: float | None = None
+    best: dict[str, Any] | None = None  # {"metric", "value", "step"}
+    reason: str | None = None  # of a failure, or why it ended early: one sentence
+    started_at: float | None = None  # Unix seconds, of the first start
+    updated_at: float | None = None  # Unix seconds
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        return self.step / self.total_steps if self.total_steps else 0.0
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ("queued", "running", "stopping")
+
+
+def check_run_name(name: str) -> str:
+    """Raises: RunError for a name outside the rule; the file system is not touched."""
+    if not re.fullmatch(RUN_NAME_PATTERN, name):
+        raise RunError(f"{RUN_NAME_RULE}; found {name[:80]!r}. Choose another name.")
+    return name
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run record. Reading it needs no agreement with the process that writes it."""
+
+    folder: Path
+    config: RunConfig = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def best_folder(self) -> Path:
+        return self.folder / "best"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log.txt"
+
+    # Reading
+
+    def status(self) -> Status:
+        """The status as written, or `interrupted` when it tells of a process that is no more."""
+        status = self.written_status()
+        if status.is_active and not self.is_alive():
+            status = self.written_status()  # it may have ended between the two looks
+            if status.is_active:
+                return replace(status, state="interrupted", eta_seconds=None)
+        return status
+
+    def written_status(self) -> Status:
+        values = _read_json(self.folder / "status.json")
+        known = {name: value for name, value in values.items() if name in Status.__dataclass_fields__}
+        return Status(**known)
+
+    def is_alive(self) -> bool:
+        """Does a process hold this run's lock?"""
+        path = self.folder / ".lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a read-only record, say of a colleague: nobody writes there
+            return False
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line still being written is left out."""
+        try:
+            lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
+
+    def environment(self) -> dict[str, Any]:
+        return _read_json(self.folder / "environment.json")
+
+    def log_tail(self, num_lines: int = 200) -> str:
+        try:
+            return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-num_lines:])
+        except FileNotFoundError:
+            return ""
+
+    def prediction_paths(self) -> list[Path]:
+        """Newest first: `predictions/<data>/<split>.parquet`."""
+        return sorted(self.folder.glob("predictions/*/*.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
+
+    def summary(self) -> dict[str, Any]:
+        """The line of `python -m pipeline runs`."""
+        status = self.status()
+        return {
+            "name": self.name,
+            "state": status.state,
+            "data": self.config.data.source,
+            "base": self.config.model.base,
+            "best": status.best,
+            "step": status.step,
+            "total_steps": status.total_steps,
+            "elapsed_seconds": round(status.elapsed_seconds, 1),
+            "started_at": status.started_at,
+            "reason": status.reason,
+        }
+
+    # Writing, by the run's own process
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Raises: RunError when another process works on this run."""
+        try:
+            with FileLock(self.folder / ".lock", timeout=LOCK_WAIT_SECONDS):
+                yield
+        except Timeout:
+            raise RunError(
+                f"'{self.name}' is already being worked on by a living process. Stop it first: stop {self.name}."
+            ) from None
+
+    def write_status(self, status: Status) -> None:
+        write_json(self.folder / "status.json", asdict(status))
+
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        write_json(self.folder / "environment.json", environment)
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """One write per line, so that a reader sees whole lines and at most one that is still being written."""
+        data = json.dumps(_finite(line), ensure_ascii=False).encode() + b"\n"
+        with open(self.metrics_path, "ab", buffering=0) as file:
+            if file.write(data) != len(data):  # how a disk that has just become full answers
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.metrics_path))
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Save `state/<step>/` atomically with its sha256 and the length of metrics.jsonl; keep the last two."""
+        import torch
+
+        target = self.folder / "state" / str(state["step"])
+        if target.exists():     # at most an evaluation came since, which a resume repeats to the last bit
+            return
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir(parents=True)
+            with open(temporary / "state.pt", "wb") as file:
+                torch.save(state, file)
+                _sync(file)
+            manifest = {
+                "step": state["step"],
+                "sha256": _sha256(temporary / "state.pt"),
+                "metrics_bytes": self._sync_metrics(),
+            }
+            write_json(temporary / "manifest.json", manifest)
+            os.replace(temporary, target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)  # gives a full disk its space back for the status
+            raise
+        for old in self.states()[STATES_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _sync_metrics(self) -> int:
+        with open(self.metrics_path, "ab") as file:
+            _sync(file)
+            return file.tell()
+
+    def states(self) -> list[Path]:
+        """Newest first."""
+        folders = [path for path in (self.folder / "state").glob("*") if path.name.isdigit()]
+        return sorted(folders, key=lambda path: int(path.name), reverse=True)
+
+    def load_newest_state(self) -> dict[str, Any] | None:
+        """The newest undamaged state, or None; cuts metrics.jsonl back to where it ended, sets damaged ones aside."""
+        import torch
+
+        for folder in self.states():
+            try:
+                manifest = json.loads((folder / "manifest.json").read_bytes())
+                if manifest["sha256"] != _sha256(folder / "state.pt"):
+                    raise ValueError("its sha256 does not match")
+                if _size(self.metrics_path) < manifest["metrics_bytes"]:
+                    raise ValueError("metrics.jsonl has lost lines from before it")
+                state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+            except (OSError, ValueError, KeyError, TypeError) as exception:
+                log.warning("State %s is damaged (%s): set aside, the one before is used.", folder.name, exception)
+                shutil.rmtree(folder.with_name(folder.name + ".damaged"), ignore_errors=True)
+                folder.rename(folder.with_name(folder.name + ".damaged"))
+                continue
+            self._cut_metrics(manifest["metrics_bytes"])
+            return state
+        self._cut_metrics(0)
+        return None
+
+    def _cut_metrics(self, num_bytes: int) -> None:
+        if self.metrics_path.exists():
+            os.truncate(self.metrics_path, num_bytes)
+
+
+def create_run(config: RunConfig) -> Run:
+    """Make the record, with its config whole, before anything else happens. Raises: RunError when the name is taken."""
+    folder = run_root() / check_run_name(config.name)
+    if folder.exists():
+        raise _name_taken(config.name)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Whole at once: a folder without its config would be neither a run nor free.
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        write_json(temporary / "run_config.json", config.model_dump())
+        temporary.chmod(0o755)
+        os.rename(temporary, folder)
+    except OSError as exception:
+        if folder.exists():  # somebody else was quicker
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise _name_taken(config.name) from None
+        raise RunError(
+            f"The run root {folder.parent} cannot be written ({exception.strerror}). Set VOLTA_HOME to another folder."
+        ) from None
+    return Run(folder, config)
+
+
+def _name_taken(name: str) -> RunError:
+    return RunError(f"There is already a run '{name}'. Choose another name, or resume it.")
+
+
+def load_run(name: str) -> Run:
+    """Raises: RunError when there is no such run, with the nearest names; ConfigError when its config is damaged."""
+    check_run_name(name)
+    if folder := _run_folders().get(name):
+        return Run(folder, read_config(folder / "run_config.json"))
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, run_names(), n=3, cutoff=0.4)
+    raise RunError(
+        f"There is no run '{name}'. "
+        + (f"Did you mean {' or '.join(near)}?" if near else "See 'runs' for those there are.")
+    )
+
+
+def run_names() -> list[str]:
+    """All runs, newest first; the one that comes with the project is there wherever the run root is."""
+    folders = _run_folders()
+    return sorted(folders, key=lambda name: (folders[name] / "run_config.json").stat().st_mtime, reverse=True)
+
+
+def _run_folders() -> dict[str, Path]:
+    bundled = PROJECT_ROOT / "checkpoints" / BUNDLED_RUN / "run_config.json"
+    configs = [*([bundled] if bundled.is_file() else []), *run_root().glob("*/run_config.json")]
+    return {path.parent.name: path.parent for path in configs if re.fullmatch(RUN_NAME_PATTERN, path.parent.name)}
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Replace a JSON file atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(json.dumps(_finite(values), indent=2, ensure_ascii=False).encode() + b"\n")
+            _sync(file)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_bytes())
+        return values
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN or infinity: null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,273 @@
+"""How does a model learn? The loop: a generator of step and evaluation results, to be left and taken up anywhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.config import RunConfig
+from pipeline.encoding import Encoded, epoch_batches, micro_batches
+from pipeline.exceptions import WorkbenchError
+from pipeline.metrics import compute_metrics, is_better
+from pipeline.optimization import make_optimizer, make_scheduler
+from pipeline.predictor import predict_logits
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class TrainingError(WorkbenchError):
+    """The loss or the gradient is no longer a number."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One optimizer step."""
+
+    step: int  # counted from 1 over the whole run
+    epoch: float  # passes over the training examples so far
+    loss: float  # mean per example of this step, in nats
+    learning_rate: float  # of this step
+    grad_norm: float  # L2, before clipping
+    examples_per_second: float
+    tokens_per_second: float  # without padding
+    memory_bytes: int  # CUDA: peak allocated; else resident memory of the process
+    seconds: float  # spent in steps since the run began, evaluations and breaks left out
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The metrics of one split at one step."""
+
+    step: int
+    epoch: float
+    split: str
+    metrics: dict[str, Any]
+    is_best: bool
+    logits: np.ndarray  # (N, C) float32
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Tokenised texts with their gold labels."""
+
+    encoded: Encoded  # N texts
+    gold_ids: np.ndarray  # (N,) int64
+
+
+class Training:
+    """One training, from any state to its end.
+
+    Evaluations compute in fp32, so that the metrics of a checkpoint are those that the Predictor gives.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        train: Labelled,
+        validation: Labelled,
+        label_names: list[str],
+        config: RunConfig,
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.model, self.train, self.validation = model, train, validation
+        self.label_names, self.config = label_names, config
+        self.steps_per_epoch = math.ceil(len(train.gold_ids) / config.optim.batch_size)
+        self.total_steps = self.steps_per_epoch * config.optim.epochs
+        self.accelerator = Accelerator(
+            cpu=model.device.type == "cpu",
+            mixed_precision=choose_precision(config.hardware.precision, model.device),
+            device_placement=False,
+        )
+        optimizer = make_optimizer(model, config.optim, model.device)
+        self.scheduler = make_scheduler(optimizer, config.optim, self.total_steps)
+        self.optimizer = self.accelerator.prepare(optimizer)
+
+        self.step = 0
+        self.seconds = 0.0
+        self.evaluated_step = -1
+        self.best: dict[str, Any] | None = None  # {"metric", "value", "step"}
+        self.best_loss: float | None = None
+        self.evaluations_without_gain = 0
+        self._epoch_batches: tuple[int, list[np.ndarray]] = (-1, [])
+
+    @property
+    def epoch(self) -> float:
+        return self.step / self.steps_per_epoch
+
+    @property
+    def is_finished(self) -> bool:
+        patience = self.config.stop.patience
+        return self.step >= self.total_steps or 0 < patience <= self.evaluations_without_gain
+
+    def results(self) -> Iterator[StepResult | EvaluationResult]:
+        """All that is still to come. `state()` may be taken whenever a result has been yielded."""
+        while True:
+            if self._evaluation_is_due():
+                yield self._evaluate()
+            if self.is_finished:
+                return
+            yield self._take_step()
+
+    def _evaluation_is_due(self) -> bool:
+        if self.evaluated_step == self.step:
+            return False
+        every = self.config.stop.evaluate_every
+        return self.step % self.steps_per_epoch == 0 or (every > 0 and self.step % every == 0)
+
+    def _take_step(self) -> StepResult:
+        """Raises: TrainingError before any weight is changed by a loss or gradient that is no number."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        started = time.perf_counter()
+        self.model.train()
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        rows = self._step_rows()
+        loss = 0.0
+        for micro in micro_batches(rows, self.train.encoded.lengths, self.config.hardware.micro_batch_tokens):
+            gold_ids = torch.from_numpy(self.train.gold_ids[micro]).to(self.model.device)
+            with self.accelerator.autocast():
+                logits = self.model(**self.train.encoded.batch(micro, self.model.device)).logits
+            # Summed, and divided by the examples of the whole step: however the step is cut, each example counts once.
+            micro_loss = cross_entropy(logits.float(), gold_ids, reduction="sum") / len(rows)
+            loss += micro_loss.item()
+            if not math.isfinite(loss):
+                raise TrainingError(self._not_a_number("loss", loss))
+            self.accelerator.backward(micro_loss)
+        grad_norm = self._update()
+        self.step += 1
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        return StepResult(
+            step=self.step,
+            epoch=self.epoch,
+            loss=loss,
+            learning_rate=learning_rate,
+            grad_norm=grad_norm,
+            examples_per_second=len(rows) / seconds,
+            tokens_per_second=int(self.train.encoded.lengths[rows].sum()) / seconds,
+            memory_bytes=memory_bytes(self.model.device),
+            seconds=self.seconds,
+        )
+
+    def _step_rows(self) -> np.ndarray:
+        epoch, index = divmod(self.step, self.steps_per_epoch)
+        if self._epoch_batches[0] != epoch:
+            lengths = self.train.encoded.lengths
+            self._epoch_batches = (epoch, epoch_batches(lengths, self.config.optim.batch_size, self.config.seed, epoch))
+        return self._epoch_batches[1][index]
+
+    def _update(self) -> float:
+        grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm).item()
+        # With fp16 the scaler itself skips a step whose gradients overflowed, and lowers its scale.
+        if not math.isfinite(grad_norm) and self.accelerator.scaler is None:
+            raise TrainingError(self._not_a_number("gradient norm", grad_norm))
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+        return grad_norm
+
+    def _not_a_number(self, what: str, value: float) -> str:
+        return (
+            f"The {what} became {value} at step {self.step + 1}; the last good state is kept. "
+            "Lower optim.learning_rate, lengthen the warm-up, or set hardware.precision to fp32."
+        )
+
+    def _evaluate(self) -> EvaluationResult:
+        self.model.eval()
+        logits = predict_logits(self.model, self.validation.encoded)
+        metrics = compute_metrics(logits, self.validation.gold_ids, self.label_names)
+        if not math.isfinite(metrics["loss"]):
+            raise TrainingError(self._not_a_number("validation loss", metrics["loss"]))
+        is_best = self._note_evaluation(metrics)
+        return EvaluationResult(self.step, self.epoch, "validation", metrics, is_best, logits)
+
+    def _note_evaluation(self, metrics: dict[str, Any]) -> bool:
+        """Keep the best, and count for the early stop. The weights before the first step are never "best"."""
+        self.evaluated_step = self.step
+        if self.step == 0:
+            return False
+        metric, _, and_loss = self.config.stop.metric.partition("+")
+        is_best = is_better(metric, metrics[metric], self.best["value"] if self.best else None)
+        loss_fell = is_better("loss", metrics["loss"], self.best_loss)
+        if is_best:
+            self.best = {"metric": metric, "value": metrics[metric], "step": self.step}
+        if loss_fell:
+            self.best_loss = metrics["loss"]
+        gained = is_best or (bool(and_loss) and loss_fell)
+        self.evaluations_without_gain = 0 if gained else self.evaluations_without_gain + 1
+        return is_best
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on bit for bit: references, to be saved before the next result is asked for."""
+        import torch
+
+        scaler = self.accelerator.scaler
+        return {
+            **{name: getattr(self, name) for name in _COUNTERS},
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        import torch
+
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["rng"].cpu())
+        if torch.cuda.is_available() and state["cuda_rng"]:
+            torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
+
+
+_COUNTERS = ("step", "seconds", "evaluated_step", "best", "best_loss", "evaluations_without_gain")
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """accelerate's word for a precision; auto takes bf16 where the device computes it, which needs no loss scaling."""
+    import torch
+
+    if name == "auto":
+        has_bf16 = device.type == "cpu" or (
+            device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        )
+        name = "bf16" if has_bf16 else "fp32"
+    if name == "fp16" and device.type == "cpu":
+        raise TrainingError("hardware.precision is fp16, which needs a GPU. Set it to 'auto', 'bf16' or 'fp32'.")
+    return "no" if name == "fp32" else name
+
+
+def memory_bytes(device: torch.device) -> int:
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
+
+
+def seed_everything(seed: int, deterministic: bool) -> None:
+    """Seed new weights and dropout; with `deterministic`, only kernels that repeat bit for bit."""
+    import torch
+
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    # Else every new tensor is filled with NaN first, to make reads of uninitialised memory repeat: we make none.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False

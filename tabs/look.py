@@ -1,0 +1,121 @@
+"""How does the page look? Theme, style sheet, script and plotly's script: all served by us, no other host asked."""
+
+from __future__ import annotations
+
+import gzip
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from reports.charts import plotly_script
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+HERE = Path(__file__).parent
+CSS_PATH = HERE / "page.css"
+SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+SYSTEM_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+
+def make_theme() -> gr.themes.Base:
+    """Greys and one teal, on system fonts; the dark half is set beside each light value where they differ."""
+    theme = gr.themes.Base(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="zinc",
+        radius_size="sm",
+        font=[gr.themes.Font(name) for name in SYSTEM_FONTS],
+        font_mono=[gr.themes.Font(name) for name in SYSTEM_MONO],
+    )
+    return theme.set(
+        body_background_fill="white",
+        body_background_fill_dark="*neutral_950",
+        body_text_color="*neutral_800",
+        body_text_color_dark="*neutral_200",
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        color_accent="*primary_700",
+        border_color_primary="*neutral_300",
+        border_color_primary_dark="*neutral_700",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_shadow="none",
+        block_padding="0px",
+        block_info_text_color="*neutral_500",
+        block_info_text_color_dark="*neutral_400",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_300",
+        block_title_text_weight="500",
+        panel_border_width="0px",
+        form_gap_width="0px",
+        layout_gap="16px",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_color="#8b8b93",  # 3.4:1 on white, as an outline needs at least 3:1
+        input_border_color_dark="*neutral_500",
+        checkbox_border_color="#8b8b93",
+        checkbox_border_color_dark="*neutral_500",
+        input_border_color_focus="*primary_700",
+        input_border_color_focus_dark="*primary_400",
+        input_border_width="1px",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        button_large_text_weight="500",
+        button_large_text_size="*text_md",
+        button_primary_background_fill="*primary_700",  # white on it is 5.5:1
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_border_color="*primary_700",
+        button_primary_border_color_dark="*primary_700",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
+        button_secondary_background_fill="*neutral_100",
+        button_secondary_background_fill_dark="*neutral_800",
+        button_secondary_background_fill_hover="*neutral_200",
+        button_secondary_background_fill_hover_dark="*neutral_700",
+        button_secondary_text_color="*neutral_800",
+        button_secondary_text_color_dark="*neutral_200",
+        button_primary_shadow="none",
+        button_secondary_shadow="none",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_background_color_selected_dark="*primary_600",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_400",
+        loader_color="*primary_600",
+    )
+
+
+def page_head() -> str:
+    """The page's own script, inline: it must be there before any component runs its js_on_load."""
+    return f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
+
+
+def plotly_route() -> Route:
+    """`/volta/plotly.min.js`: fetched by the browser when the first chart is drawn, then kept."""
+    from starlette.routing import Route
+
+    return Route("/volta/plotly.min.js", _send_plotly, methods=["GET"])
+
+
+def _send_plotly(request: Request) -> Response:
+    from starlette.responses import Response
+
+    headers = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(_zipped_plotly(), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
+    return Response(plotly_script().read_bytes(), media_type="text/javascript", headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _zipped_plotly() -> bytes:
+    return gzip.compress(plotly_script().read_bytes(), 6)  # 4.8 MB to 1.5 MB: a Space is not on this machine

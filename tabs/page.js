@@ -1,0 +1,177 @@
+// What does the browser draw by itself? Blocks of text, tables, bars and a run's state, and charts that keep their zoom.
+// Whatever comes from data or a user reaches the page through textContent alone, so that none of it can become markup.
+window.volta = (() => {
+  const make = (tag, className = "", text = null) => {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text !== null) node.textContent = text;
+    return node;
+  };
+  const put = (parent, ...children) => (parent.append(...children), parent);
+
+  // Blocks: the kinds that tabs/shared.py makes
+
+  const table = ({ label, columns, rows }) => {
+    const head = make("tr"), body = make("tbody");
+    const className = (column) => (column.kind === "number" ? "volta-number" : column.kind === "text" ? "volta-long" : "");
+    columns.forEach((column) => {
+      const cell = put(head, make("th", className(column), column.name)).lastChild;
+      cell.scope = "col";
+    });
+    rows.forEach((row) => put(body, put(make("tr"), ...row.map((text, i) => make("td", className(columns[i]), text)))));
+    const scroll = put(make("div", "volta-scroll"), put(make("table"), put(make("thead"), head), body));
+    scroll.tabIndex = 0; // so that the keyboard can scroll it
+    scroll.setAttribute("role", "region");
+    scroll.setAttribute("aria-label", label);
+    return put(make("section"), make("h3", "", label), scroll);
+  };
+
+  const bars = ({ label, items }) => {
+    const list = make("ul", "volta-bars");
+    list.setAttribute("aria-label", label);
+    items.forEach(({ name, share, number }) => {
+      const fill = make("span");
+      fill.style.width = `${100 * share}%`;
+      put(list, put(make("li"), make("b", "", name), put(make("i"), fill), make("span", "volta-number", number)));
+    });
+    return list;
+  };
+
+  const run = ({ name, state, state_words, facts, share }) => {
+    const line = put(make("p", "volta-run"), make("strong", "", name), make("span", `volta-state volta-${state}`, state_words));
+    facts.forEach((fact) => put(line, make("span", "", fact)));
+    const track = put(make("div", "volta-progress"), make("span"));
+    track.firstChild.style.width = `${100 * share}%`;
+    track.setAttribute("role", "progressbar");
+    track.setAttribute("aria-label", `Progress of ${name}`);
+    track.setAttribute("aria-valuenow", Math.round(100 * share));
+    return put(make("section"), line, track);
+  };
+
+  const link = ({ text, tab, run }) => {
+    const anchor = make("a", "", text);
+    anchor.href = `?tab=${encodeURIComponent(tab)}&run=${encodeURIComponent(run)}`;
+    return put(make("p"), anchor);
+  };
+
+  const log = ({ text }) => make("pre", "volta-log", text);
+  const text = ({ text, tone }) => {
+    const paragraph = make("p", `volta-${tone}`, text);
+    if (tone === "problem") paragraph.setAttribute("role", "alert");
+    return paragraph;
+  };
+
+  const kinds = { table, bars, run, link, log, text };
+  const blocks = (element, props, watch) => {
+    const draw = () => {
+      element.replaceChildren(...(props.value || []).map((block) => kinds[block.kind](block)));
+      element.querySelectorAll(".volta-log").forEach((pre) => (pre.scrollTop = pre.scrollHeight));
+    };
+    watch("value", draw);
+    draw();
+  };
+
+  // Charts
+
+  let plotly = null;
+  const loadPlotly = () =>
+    (plotly ??= new Promise((resolve) => {
+      const script = make("script");
+      script.src = "volta/plotly.min.js"; // relative: the page may stand under a path of its host
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = () => ((plotly = null), resolve(null)); // the app is away; the next update tries again
+      document.head.append(script);
+    }));
+
+  const themed = (layout, element) => {
+    const style = getComputedStyle(element);
+    const colour = (name) => style.getPropertyValue(`--volta-${name}`).trim();
+    const axis = { gridcolor: colour("line"), linecolor: colour("line"), zerolinecolor: colour("line"), automargin: true };
+    return {
+      ...layout,
+      xaxis: { ...axis, ...layout.xaxis },
+      yaxis: { ...axis, ...layout.yaxis },
+      font: { family: style.fontFamily, size: 12, color: colour("ink-soft") },
+      hoverlabel: { bgcolor: colour("paper"), bordercolor: colour("line"), font: { color: colour("ink") } },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      // On a touch screen a drag scrolls the page, and zooming is left to the buttons.
+      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    };
+  };
+
+  const shown = (value) => {
+    if (value == null) return "";
+    if (Number.isInteger(value)) return value.toLocaleString("en-US");
+    return Math.abs(value) < 0.01 ? value.toPrecision(3) : value.toFixed(3);
+  };
+  const numbers = ({ title, figure }) => {
+    const traces = figure.data.filter((trace) => trace.showlegend !== false);
+    const steps = [...new Set(traces.flatMap((trace) => trace.x))].sort((a, b) => a - b);
+    const at = traces.map((trace) => new Map(trace.x.map((x, i) => [x, trace.y[i]])));
+    const names = [figure.layout.xaxis.title.text, ...traces.map((trace) => trace.name)];
+    return table({
+      label: title,
+      columns: names.map((name) => ({ name, kind: "number" })),
+      rows: steps.map((step) => [shown(step), ...at.map((values) => shown(values.get(step)))]),
+    });
+  };
+
+  const chart = (element, props, watch) => {
+    const heading = make("h3"), plot = make("div", "volta-plot"), empty = make("p", "volta-hint");
+    const details = put(make("details", "volta-numbers"), make("summary", "", "The numbers"));
+    element.replaceChildren(heading, empty, plot, details);
+    const fill = () => {
+      if (details.open && props.value?.figure) details.replaceChildren(details.firstChild, numbers(props.value));
+    };
+    const draw = async () => {
+      const Plotly = props.value?.figure ? await loadPlotly() : null;
+      const value = props.value; // the newest: it may have changed while plotly was loading
+      const drawable = Plotly && value?.figure;
+      heading.textContent = value?.title ?? "";
+      const away = value?.figure && !Plotly ? "The chart could not be drawn: the app did not answer. Reload the page." : null;
+      empty.textContent = drawable ? "" : (away ?? value?.empty ?? "");
+      plot.hidden = details.hidden = !drawable;
+      if (!drawable) return;
+      plot.setAttribute("aria-label", value.title);
+      // A constant uirevision in the layout makes react keep the reader's zoom; another run's figure has another one.
+      Plotly.react(plot, value.figure.data, themed(value.figure.layout, element), {
+        displaylogo: false,
+        responsive: true,
+        modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"],
+      });
+      fill();
+    };
+    details.addEventListener("toggle", fill);
+    watch("value", draw);
+    new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] }); // light, dark
+    new ResizeObserver(() => plot.offsetWidth && plot.data && window.Plotly.Plots.resize(plot)).observe(element);
+    draw();
+  };
+
+  // The address: what is looked at, so that a refresh or a second tab shows the same
+
+  let opened = false; // until then gradio itself selects its first tab, which must not overwrite the address
+  const open = () => void (opened = true);
+  const remember = (tab, run) => {
+    if (!opened) return;
+    const url = new URL(location.href);
+    if (run) url.searchParams.set("run", run);
+    else if (url.searchParams.get("tab") !== tab) url.searchParams.delete("run"); // that of the other tab
+    url.searchParams.set("tab", tab);
+    history.replaceState(history.state, "", url);
+  };
+
+  // What the user typed: kept by the browser, so that a refresh shows it again
+
+  const keep = (key, value) => localStorage.setItem(`volta-${key}`, JSON.stringify(value));
+  const kept = (key) => {
+    try {
+      return JSON.parse(localStorage.getItem(`volta-${key}`));
+    } catch {
+      return null; // not written by this page
+    }
+  };
+
+  return { blocks, chart, keep, kept, open, remember };
+})();

@@ -1,0 +1,220 @@
+"""How is the run doing? Follows its record, and asks its process to stop or to go on; a run outlives the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipeline.exceptions import WorkbenchError
+from pipeline.runs import Run, Status, run_names
+from reports.charts import loss_chart, no_chart, score_chart
+from reports.curves import read_curves
+from tabs.access import check_may_change
+from tabs.shared import (
+    Block,
+    asked_run,
+    blocks_view,
+    chart_view,
+    command_problem,
+    count,
+    duration,
+    find_run,
+    number,
+    problem,
+    remember_in_url,
+    start_command,
+    text,
+)
+
+FAST_SECONDS = 1.5  # between two looks at a run that is going on
+SLOW_SECONDS = 5.0  # at one that is not: somebody may resume it from elsewhere
+LOG_LINES = 200
+STATE_WORDS = {
+    "queued": "waits for its device",
+    "running": "running",
+    "stopping": "stopping",
+    "stopped": "stopped",
+    "finished": "finished",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
+METRIC_WORDS = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
+NO_RUN = [text("No run is chosen. Fill in the form above and press Start, or choose an earlier run here.", "hint")]
+NO_LOSS = no_chart("Loss", "The curve begins with the first step of a run.")
+NO_SCORE = no_chart("Macro F1 and accuracy", "The curve begins with the first evaluation of a run.")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The components of a run panel, in the order in which `follow` fills them."""
+
+    run: gr.Dropdown
+    status: gr.HTML
+    loss: gr.HTML
+    score: gr.HTML
+    log: gr.HTML
+    stop: gr.Button
+    resume: gr.Button
+    timer: gr.Timer
+    seen: gr.State  # what this page was last sent, by component: nothing is sent twice
+    message: gr.HTML
+
+    @property
+    def followed(self) -> list[Any]:
+        return [self.run, self.status, self.loss, self.score, self.log, self.stop, self.resume, self.timer, self.seen]
+
+
+def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
+    """Values for `Panel.followed`, each only where it differs from what this page has seen."""
+    run = find_run(name)
+    names = run_names()
+    status = run.status() if run else Status()
+    curves = read_curves(run.metrics_path) if run else None
+    log_size = run.log_path.stat().st_size if run and run.log_path.exists() else 0
+    versions: dict[str, Any] = {
+        "names": names,
+        "status": (name, status, bool(run and run.best_folder.is_dir())),
+        "curves": (name, curves and curves.version),
+        "log": (name, log_size),
+        "stop": bool(run) and status.is_active,
+        "resume": bool(run) and status.state in ("stopped", "interrupted", "failed"),
+        "seconds": FAST_SECONDS if run and status.is_active else SLOW_SECONDS,
+    }
+    new = {key for key, version in versions.items() if key not in seen or seen[key] != version}
+    num_validation = _num_validation(run) if "curves" in new else None
+    return [
+        gr.Dropdown(choices=names) if "names" in new else gr.skip(),
+        (run_blocks(run, status) if run else NO_RUN) if "status" in new else gr.skip(),
+        (loss_chart(run.name, curves, num_validation) if run and curves else NO_LOSS) if "curves" in new else gr.skip(),
+        (score_chart(run.name, curves, num_validation) if run and curves else NO_SCORE)
+        if "curves" in new
+        else gr.skip(),
+        (log_blocks(run) if run else []) if "log" in new else gr.skip(),
+        gr.Button(interactive=versions["stop"]) if "stop" in new else gr.skip(),
+        gr.Button(interactive=versions["resume"]) if "resume" in new else gr.skip(),
+        gr.Timer(versions["seconds"]) if "seconds" in new else gr.skip(),
+        versions if new else gr.skip(),
+    ]
+
+
+def _num_validation(run: Run | None) -> int | None:
+    data = run.environment().get("data", {}) if run else {}
+    rows: int | None = data.get("validation", {}).get("rows")
+    return rows
+
+
+def run_blocks(run: Run, status: Status) -> list[Block]:
+    """State, progress and best figure of a run in a line; below, what it is and why it ended as it did."""
+    line = {
+        "kind": "run",
+        "name": run.name,
+        "state": status.state,
+        "state_words": STATE_WORDS[status.state],
+        "facts": run_facts(status),
+        "share": min(status.progress, 1.0),
+    }
+    took = f" · {duration(status.elapsed_seconds)} in training" if status.elapsed_seconds >= 1 else ""
+    blocks = [line, text(f"{run.config.model.base} on {run.config.data.source}{took}", "note")]
+    if status.state == "interrupted":
+        blocks.append(
+            text("Its process ended without saying so. Resume goes on from its newest saved state.", "problem")
+        )
+    if status.reason:
+        blocks.append(text(status.reason, "problem" if status.state == "failed" else "note"))
+    if run.best_folder.is_dir():
+        blocks.append({"kind": "link", "text": "Predict with this model", "tab": "predict", "run": run.name})
+    return blocks
+
+
+def run_facts(status: Status) -> list[str]:
+    facts = []
+    if status.total_steps:
+        facts.append(f"step {count(status.step)} of {count(status.total_steps)}")
+    if status.eta_seconds is not None and status.state == "running":
+        facts.append(f"{duration(status.eta_seconds)} left")
+    if status.best:
+        metric = status.best["metric"]
+        words = METRIC_WORDS.get(metric, metric)
+        facts.append(f"best {words} {number(status.best['value'])} at step {count(status.best['step'])}")
+    return facts
+
+
+def log_blocks(run: Run) -> list[Block]:
+    tail = run.log_tail(LOG_LINES)
+    return [{"kind": "log", "text": tail}] if tail else [text("The run has printed nothing yet.", "hint")]
+
+
+def look_anew(name: str | None) -> list[Any]:
+    """All of a run, whatever this page has seen before."""
+    return follow(name, {})
+
+
+def open_panel(request: gr.Request) -> Any:
+    """The run that the page's address names, else the newest."""
+    names = run_names()
+    asked = asked_run(request, "train")
+    return gr.Dropdown(choices=names, value=asked if asked in names else next(iter(names), None))
+
+
+def stop_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
+    """Ask the run to stop. The command is started before anything is shown, so that it also outlives the page."""
+    yield from _command_on_run(
+        profile, name, ["stop"], "Asked {} to stop: it finishes its step and saves. After 60 s it is ended by force."
+    )
+
+
+def resume_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
+    yield from _command_on_run(profile, name, ["resume", "--detach"], "Starting {} again …")
+
+
+def _command_on_run(
+    profile: gr.OAuthProfile | None, name: str | None, command: list[str], words: str
+) -> Iterator[list[Block]]:
+    try:
+        check_may_change(profile)
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+        return
+    run = find_run(name)
+    if run is None:
+        yield [text("No run is chosen. Choose one under 'Run'.", "problem")]
+        return
+    process = start_command([*command, "--", run.name])  # --: a run's name may begin with a dash
+    yield [text(words.format(run.name), "note")]
+    failed = command_problem(process)
+    yield [text(failed, "problem")] if failed else []
+
+
+def build_run_panel(demo: gr.Blocks) -> Panel:
+    """Run picker, state, Stop and Resume, curves, log."""
+    with gr.Row(elem_classes="volta-controls"):
+        run = gr.Dropdown([], label="Run", elem_id="train-run", scale=3, min_width=200)
+        stop = gr.Button("Stop", interactive=False, elem_id="stop-button", scale=1, min_width=100)
+        resume = gr.Button("Resume", interactive=False, elem_id="resume-button", scale=1, min_width=100)
+    message = blocks_view("run-message")
+    status = blocks_view("run-status", NO_RUN)
+    with gr.Row():
+        with gr.Column(min_width=280):
+            loss = chart_view("loss-chart", NO_LOSS)
+        with gr.Column(min_width=280):
+            score = chart_view("score-chart", NO_SCORE)
+    with gr.Accordion("Log", open=False, elem_id="run-log-fold"):
+        log = blocks_view("run-log")
+    panel = Panel(run, status, loss, score, log, stop, resume, gr.Timer(SLOW_SECONDS), gr.State({}), message)
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    panel.timer.tick(follow, [run, panel.seen], panel.followed, trigger_mode="once", **quiet)
+    run.change(look_anew, run, panel.followed, trigger_mode="always_last", **quiet)
+    run.input(lambda: [], None, message, **quiet)
+    stop.click(stop_run, run, message, **quiet).then(look_anew, run, panel.followed, **quiet)
+    resume.click(resume_run, run, message, **quiet).then(look_anew, run, panel.followed, **quiet)
+    demo.load(open_panel, None, run, **quiet).then(look_anew, run, panel.followed, **quiet)
+    return panel
+
+
+def remember_run(panel: Panel, tab: gr.Tab) -> None:
+    """Keep the run in the page's address while its tab is looked at."""
+    gr.on([panel.run.input, tab.select], None, panel.run, None, js=remember_in_url("train"))

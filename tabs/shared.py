@@ -1,0 +1,185 @@
+"""What do the tabs share? Blocks that are safe to draw, numbers and times in words, run names, commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import gradio as gr
+
+from pipeline.exceptions import WorkbenchError
+from pipeline.runs import Run, load_run, run_names
+from pipeline.sources import PROJECT_ROOT
+
+Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
+Tone = Literal["plain", "hint", "note", "problem"]
+ColumnKind = Literal["", "number", "text"]
+COMMAND_SECONDS = 600
+
+
+# Blocks: tabs/page.js puts every text of them on the page by textContent, so data cannot become markup
+
+
+def text(words: str, tone: Tone = "plain") -> Block:
+    return {"kind": "text", "text": words, "tone": tone}
+
+
+def problem(exception: WorkbenchError) -> Block:
+    return text(str(exception), "problem")
+
+
+def table(label: str, columns: Sequence[tuple[str, ColumnKind]], rows: Iterable[Sequence[Any]]) -> Block:
+    """A table of texts; `number` columns stand right-aligned, `text` columns may wrap."""
+    return {
+        "kind": "table",
+        "label": label,
+        "columns": [{"name": name, "kind": kind} for name, kind in columns],
+        "rows": [[str(cell) for cell in row] for row in rows],
+    }
+
+
+def bars(label: str, shares: dict[str, float]) -> Block:
+    """A bar and its number per name, largest first."""
+    items = sorted(shares.items(), key=lambda item: -item[1])
+    return {
+        "kind": "bars",
+        "label": label,
+        "items": [{"name": name, "share": x, "number": number(x)} for name, x in items],
+    }
+
+
+def blocks_view(elem_id: str, value: list[Block] | None = None) -> gr.HTML:
+    """A component whose value is a list of blocks."""
+    return gr.HTML(
+        value or [],
+        html_template="",
+        js_on_load="volta.blocks(element, props, watch)",
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes="volta-blocks",
+    )
+
+
+def chart_view(elem_id: str, value: dict[str, Any]) -> gr.HTML:
+    """A component whose value is one chart of reports/charts.py; its zoom survives updates."""
+    return gr.HTML(
+        value,
+        html_template="",
+        js_on_load="volta.chart(element, props, watch)",
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes="volta-chart",
+    )
+
+
+def tab_heading(question: str) -> gr.Markdown:
+    """The question that the tab answers."""
+    return gr.Markdown(f"## {question}", elem_classes="volta-question")
+
+
+# Numbers and times, the same everywhere
+
+
+def number(value: float) -> str:
+    """0.9123 to 0.912."""
+    return f"{value:.3f}"
+
+
+def count(value: int) -> str:
+    """1980 to 1,980."""
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """200 to "3 min 20 s"; from ten minutes on without seconds."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+# Runs
+
+
+def runs_to_predict_with() -> list[str]:
+    """Names of the runs that have a best model, newest first."""
+    return [name for name in run_names() if (run := find_run(name)) and run.best_folder.is_dir()]
+
+
+def find_run(name: str | None) -> Run | None:
+    """The run, or None: a name in an old address or list may be of a run that is no more, or damaged."""
+    try:
+        return load_run(name) if name else None
+    except WorkbenchError:
+        return None
+
+
+def asked_run(request: gr.Request, tab: str) -> str | None:
+    """The run that the page's address names for this tab."""
+    query = request.query_params
+    return query.get("run") if query.get("tab", "predict") == tab else None
+
+
+def remember_in_url(tab: str) -> str:
+    """Script of an event whose input is a run picker: keeps tab and run in the address."""
+    return f"(run) => volta.remember('{tab}', run)"
+
+
+# What the browser keeps: gr.BrowserState is read too late inside a tab that is not the first
+
+
+def kept_by_browser() -> gr.JSON:
+    """The input of a load event whose script is `read_kept`."""
+    return gr.JSON(visible=False)
+
+
+def read_kept(key: str) -> str:
+    return f"() => [volta.kept('{key}')]"
+
+
+def write_kept(key: str, names: Sequence[str] = ()) -> str:
+    """Script of an event: keeps its only input, or all its inputs by these names."""
+    value = (
+        f"Object.fromEntries({json.dumps(list(names))}.map((name, i) => [name, values[i]]))" if names else "values[0]"
+    )
+    return f"(...values) => volta.keep('{key}', {value})"
+
+
+# Commands: the page does nothing to a run that a terminal could not do
+
+
+def start_command(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Start `python -m pipeline ...`; it outlives the page, and the app."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def command_problem(process: subprocess.Popen[str]) -> str | None:
+    """Wait for the command: None when it is done, else the sentence it left on stderr."""
+    try:
+        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"The command has not ended in {duration(COMMAND_SECONDS)}. Look at the run's log before trying again."
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    if process.returncode == 0:
+        return None
+    return (
+        lines[-1]
+        if lines
+        else f"The command ended with status {process.returncode} and said nothing. See the run's log."
+    )

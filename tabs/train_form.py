@@ -1,0 +1,192 @@
+"""What will be trained? The form made of RunConfig's own fields, and the command that its values stand for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipeline.config import FIELDS, FieldHelp, RunConfig, make_config, preset_names, read_preset, set_field
+from pipeline.exceptions import WorkbenchError
+from pipeline.runs import run_names
+
+FIRST_PRESET = "quick"
+MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups
+GROUP_TITLES = {
+    "optim": "Optimizer",
+    "stop": "Stopping",
+    "data": "Cleaning and splits",
+    "model": "Model",
+    "hardware": "Hardware",
+    "": "Seed and note",
+}
+NOT_ASKED = ("schema_version",)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields that are folded together: those whose names begin with one prefix."""
+
+    prefix: str
+    title: str
+    fields: tuple[FieldHelp, ...]
+
+
+def field_groups() -> list[Group]:
+    """All fields but the main ones; a prefix without a title of its own is its title."""
+    by_prefix: dict[str, list[FieldHelp]] = {prefix: [] for prefix in GROUP_TITLES}
+    for name, field in FIELDS.items():
+        if name not in MAIN_FIELDS and name not in NOT_ASKED:
+            by_prefix.setdefault(name.partition(".")[0] if "." in name else "", []).append(field)
+    return [
+        Group(prefix, GROUP_TITLES.get(prefix, prefix.capitalize()), tuple(fields))
+        for prefix, fields in by_prefix.items()
+        if fields
+    ]
+
+
+def form_fields() -> list[str]:
+    """Dotted names of all fields of the form, in the order of its components."""
+    return [*MAIN_FIELDS, *(field.name for group in field_groups() for field in group.fields)]
+
+
+def component_for(field: FieldHelp, value: Any) -> gr.components.Component:
+    """The component of one field: its meaning and bounds are the field's own."""
+    about: dict[str, Any] = {
+        "label": field_label(field),
+        "info": field_info(field),
+        "elem_id": f"field-{field.name.replace('.', '-')}",
+        "min_width": 240,
+    }
+    if field.kind == "switch":
+        return gr.Checkbox(value, **about)
+    if field.kind == "choice":
+        return gr.Dropdown(list(field.choices), value=value, **about)
+    # Bounds are checked by RunConfig, in its own words; here they are only told.
+    if field.kind == "integer":
+        return gr.Number(value, precision=0, **about)
+    if field.kind == "number":
+        return gr.Number(value, step=0.001, **about)
+    return gr.Textbox(value, **about)
+
+
+def field_label(field: FieldHelp) -> str:
+    """ "data.clean.html" to "Clean: html"."""
+    parts = field.name.split(".")
+    words = ": ".join(parts[1:] if len(parts) > 1 else parts).replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def field_info(field: FieldHelp) -> str:
+    """The field's meaning and bounds; a bound of "more than 0" is told as 0."""
+    low, high = (None if bound is None else f"{bound:,.10g}" for bound in (field.minimum, field.maximum))
+    if low is None and high is None:
+        return field.description
+    return f"{field.description} ({f'{low} to {high}' if high is not None else f'from {low}'})"
+
+
+def preset_values(preset: str) -> dict[str, Any]:
+    """The value of each field of the form as the preset has it, defaults included; the name is one that is free."""
+    nested = read_preset(preset)
+    values = {}
+    for name in form_fields():
+        value: Any = nested
+        for part in name.split("."):
+            value = value.get(part, {}) if isinstance(value, dict) else {}
+        values[name] = FIELDS[name].default if value == {} else value
+    values["name"] = free_name(preset)
+    # A preset's note says what to expect of it; it is not a note on the new run.
+    values["note"] = nested.get("note", "")
+    return values
+
+
+def free_name(stem: str) -> str:
+    """ "quick" to "quick-2" where there is a run "quick-1"."""
+    taken = set(run_names())
+    number = 1
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def is_suggested(name: str) -> bool:
+    """Whether the form may replace the name: it is one of its own suggestions."""
+    return any(re.fullmatch(rf"{re.escape(preset)}-\d+", name) for preset in preset_names())
+
+
+def kept_values(kept: Any) -> tuple[str, dict[str, Any]]:
+    """Preset and values of a form as the browser kept it; what no longer fits is as in the preset."""
+    kept = kept if isinstance(kept, dict) else {}
+    preset = kept.get("preset") if kept.get("preset") in preset_names() else FIRST_PRESET
+    values = preset_values(str(preset))
+    for name, value in kept.items():
+        if name in values and _fits(FIELDS[name], value):
+            values[name] = value
+    if is_suggested(values["name"]):
+        values["name"] = free_name(str(preset))
+    return str(preset), values
+
+
+def _fits(field: FieldHelp, value: Any) -> bool:
+    if value is None:
+        return field.optional
+    if field.kind == "switch":
+        return isinstance(value, bool)
+    if field.kind in ("integer", "number"):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str) and (field.kind != "choice" or value in field.choices)
+
+
+def changed_fields(preset: str, values: dict[str, Any]) -> list[str]:
+    """Names of the fields, the run's name aside, whose value is not the preset's."""
+    usual = preset_values(preset)
+    return [name for name in form_fields() if name != "name" and _plain(values[name]) != _plain(usual[name])]
+
+
+def _plain(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def train_arguments(preset: str, values: dict[str, Any]) -> list[str]:
+    """What follows `python -m pipeline`: the preset, the fields that differ from it, and the name."""
+    arguments = ["train", "--preset", preset]
+    for name in changed_fields(preset, values):
+        arguments += ["--set", f"{name}={_written(values[name])}"]
+    name = values["name"]
+    return [*arguments, *([f"--name={name}"] if name.startswith("-") else ["--name", name]), "--detach"]
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", "pipeline", *arguments])
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def config_of(values: dict[str, Any]) -> RunConfig:
+    """The config that the form stands for. Raises: ConfigError, as the command would."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        set_field(nested, name, value)
+    return make_config(nested)
+
+
+def config_problem(values: dict[str, Any]) -> str | None:
+    try:
+        config_of(values)
+    except WorkbenchError as exception:
+        return str(exception)
+    return None
+
+
+def group_label(group: Group, changed: Sequence[str]) -> str:
+    """The title of a group, with the fields in it that differ from the preset."""
+    own = [field_label(field).lower() for field in group.fields if field.name in changed]
+    return f"{group.title} · changed: {', '.join(own)}" if own else group.title

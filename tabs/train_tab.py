@@ -1,0 +1,230 @@
+"""Teach a model: choose data, model and settings, look at the data, start a run, and follow it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.config import FIELDS, preset_names, read_preset
+from pipeline.exceptions import WorkbenchError
+from pipeline.runs import run_names
+from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
+from tabs.access import check_may_change
+from tabs.data_view import data_blocks
+from tabs.run_panel import build_run_panel, look_anew, remember_run
+from tabs.shared import (
+    Block,
+    blocks_view,
+    command_problem,
+    kept_by_browser,
+    problem,
+    read_kept,
+    remember_in_url,
+    start_command,
+    tab_heading,
+    text,
+    write_kept,
+)
+from tabs.train_form import (
+    FIRST_PRESET,
+    changed_fields,
+    component_for,
+    config_of,
+    config_problem,
+    field_groups,
+    form_fields,
+    free_name,
+    group_label,
+    is_suggested,
+    kept_values,
+    preset_values,
+    shown_command,
+    train_arguments,
+)
+
+Values = Any  # of one component; a handler gets the preset, then a value per field of form_fields()
+
+
+def open_form(kept: Any) -> list[Values]:
+    """Preset, its note, and the values, as the browser kept them; the names of data and models found now."""
+    preset, values = kept_values(kept)
+    main = {
+        "data.source": gr.Dropdown(choices=data_names(), value=values["data.source"]),
+        "model.base": gr.Dropdown(choices=model_names(), value=values["model.base"]),
+    }
+    return [preset, preset_note(preset), *(main.get(name, values[name]) for name in form_fields())]
+
+
+def pick_preset(preset: str, name: str) -> list[Values]:
+    """The preset's note and values; a name that the user has chosen stays."""
+    values = preset_values(preset)
+    if name and not is_suggested(name):
+        values["name"] = name
+    return [preset_note(preset), *(values[name] for name in form_fields())]
+
+
+def preset_note(preset: str) -> list[Block]:
+    return [text(read_preset(preset).get("note", ""), "hint")]
+
+
+def describe(preset: str, *form: Values) -> list[Any]:
+    """What the form stands for: the command, what is wrong with it, titles of the groups."""
+    values = _values(form)
+    changed = changed_fields(preset, values)
+    wrong = config_problem(values)
+    return [
+        shown_command(train_arguments(preset, values)),
+        [text(wrong, "problem")] if wrong else [],
+        *(gr.Accordion(label=group_label(group, changed)) for group in field_groups()),
+    ]
+
+
+def report_data(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list[Block]]:
+    yield [text("Reading the data …", "hint")]
+    try:
+        check_may_change(profile)  # a source may be any file that this machine can read
+        values = _values(form)
+        yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+
+
+def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[Block]]:
+    """Keep an uploaded file in the run root, where a resume will still find it, and make it the source."""
+    try:
+        check_may_change(profile)
+    except WorkbenchError as exception:
+        return gr.skip(), [problem(exception)]
+    source = Path(path)
+    kept = run_root() / "_uploads" / source.parent.name[:16] / source.name  # gradio's folder is a hash of the content
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, kept)
+    return str(kept), []
+
+
+def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], Any, Any]]:
+    """Run the command that is shown. Yields the message, the run picker and the name for the next run."""
+    try:
+        check_may_change(profile)
+    except WorkbenchError as exception:
+        yield [problem(exception)], gr.skip(), gr.skip()
+        return
+    values = _values(form)
+    process = start_command(train_arguments(preset, values))
+    yield [text("Checking data and model, then starting …", "note")], gr.skip(), gr.skip()
+    if failed := command_problem(process):
+        yield [text(failed, "problem")], gr.skip(), gr.skip()
+    else:
+        name = values["name"]
+        yield (
+            [text(f"Started {name}. It goes on when this page is closed.", "note")],
+            gr.Dropdown(choices=run_names(), value=name),
+            free_name(preset),
+        )
+
+
+def _values(form: tuple[Values, ...]) -> dict[str, Values]:
+    values = dict(zip(form_fields(), form, strict=True))
+    for name, value in values.items():
+        if value is None and not FIELDS[name].optional and FIELDS[name].kind == "text":
+            values[name] = ""
+    return values
+
+
+def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
+    """Teach a model."""
+    kept = kept_by_browser()
+    usual = preset_values(FIRST_PRESET)
+    tab_heading("Teach a model.")
+    with gr.Row(elem_classes="volta-main-fields"):
+        preset = gr.Dropdown(
+            preset_names(), value=FIRST_PRESET, label="Start from", elem_id="train-preset", min_width=200
+        )
+        source = gr.Dropdown(
+            [usual["data.source"]],
+            value=usual["data.source"],
+            label="Data",
+            allow_custom_value=True,
+            elem_id="train-source",
+            min_width=200,
+        )
+        base = gr.Dropdown(
+            [usual["model.base"]],
+            value=usual["model.base"],
+            label="Base",
+            allow_custom_value=True,
+            elem_id="train-base",
+            min_width=200,
+        )
+        name = gr.Textbox(usual["name"], label="Name", elem_id="train-name", min_width=200, max_lines=1)
+    note = blocks_view("preset-note", preset_note(FIRST_PRESET))
+    fields: dict[str, Any] = {"data.source": source, "model.base": base, "name": name}
+    folds = []
+    with gr.Column(elem_classes="volta-folds"):
+        for group in field_groups():
+            with (
+                gr.Accordion(group.title, open=False, elem_id=f"group-{group.prefix or 'other'}") as fold,
+                gr.Row(elem_classes="volta-fields"),
+            ):
+                for field in group.fields:
+                    fields[field.name] = component_for(field, usual[field.name])
+            folds.append(fold)
+        with gr.Accordion(
+            "Your data: labels, lengths, leaks", open=False, elem_id="data-fold"
+        ) as data_fold:
+            with gr.Row(elem_classes="volta-controls"):
+                look = gr.Button("Read the data", size="sm", elem_id="data-button", scale=0, min_width=160)
+                upload = gr.UploadButton(
+                    "Upload a data file",
+                    size="sm",
+                    file_types=list(DATA_SUFFIXES),
+                    elem_id="upload-button",
+                    scale=0,
+                    min_width=160,
+                )
+            report = blocks_view(
+                "data-report", [text("Rows, labels, lengths, duplicates and leaks of the chosen data.", "hint")]
+            )
+    form = [fields[name] for name in form_fields()]
+    command = gr.Code(
+        shown_command(train_arguments(FIRST_PRESET, usual)),
+        label="Start runs this command",
+        interactive=False,
+        lines=1,
+        wrap_lines=True,
+        show_line_numbers=False,
+        buttons=["copy"],
+        elem_id="train-command",
+    )
+    wrong = blocks_view("train-problem")
+    with gr.Row(elem_classes="volta-controls"):
+        start = gr.Button("Start", variant="primary", elem_id="start-button", scale=0, min_width=160)
+    message = blocks_view("start-message")
+    panel = build_run_panel(demo)
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    described = ([preset, *form], [command, wrong, *folds])
+    keep: dict[str, Any] = {
+        "fn": None,
+        "inputs": [preset, *form],
+        "js": write_kept("train-form", ["preset", *form_fields()]),
+    }
+    # Only what the user does: while a page is being opened, values change by themselves. A paste is no `input` of a
+    # text box, but it is seen when the box is left.
+    edits = [component.input for component in form] + [field.blur for field in form if isinstance(field, gr.Textbox)]
+    demo.load(open_form, kept, [preset, note, *form], js=read_kept("train-form"), **quiet).then(
+        describe, *described, **quiet
+    ).then(**keep)
+    preset.input(pick_preset, [preset, name], [note, *form], **quiet).then(describe, *described, **quiet).then(**keep)
+    gr.on(edits, **keep)
+    gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
+    gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
+    upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
+    started = start.click(start_run, [preset, *form], [message, panel.run, name], **quiet)
+    started.then(None, panel.run, None, js=remember_in_url("train"))
+    started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)
+    remember_run(panel, tab)

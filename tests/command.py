@@ -1,0 +1,49 @@
+"""How do tests type a command? `volta(...)` carries out `python -m pipeline ...` in the test's own process."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pipeline.__main__ import main
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def lines(self) -> list[Any]:
+        """stdout, each line read as JSON."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+def volta(*arguments: str, stdin: str = "") -> Answer:
+    """Carry out `python -m pipeline ARGUMENTS` in this process, logging set up as in a fresh one."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", ["pipeline", *arguments])
+        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        patch.setattr(logging.getLogger(), "handlers", [])
+        patch.setenv("TRANSFORMERS_VERBOSITY", "error")
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Answer(ended.value.code or 0, stdout.getvalue(), stderr.getvalue())
+
+
+def training_arguments(values: dict[str, Any], **changes: str) -> list[str]:
+    """The values of a RunConfig as arguments of `train`."""
+    fields = {f"{group}.{name}": value for group, leaves in values.items() if group != "name"
+              for name, value in leaves.items()} | {name.replace("__", "."): value for name, value in changes.items()}
+    return ["train", "--name", values["name"], *(f"--set={name}={value}" for name, value in fields.items())]

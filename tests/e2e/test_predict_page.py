@@ -1,0 +1,105 @@
+"""The Predict tab and POST /query, in a real browser against the real app."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import ask
+
+
+@pytest.fixture
+def predict_page(page: Page, address: str) -> Page:
+    page.goto(f"{address}/?tab=predict&run=tiny")
+    expect(page.locator("#predict-run input")).to_have_value("tiny")
+    return page
+
+
+def test_the_page_opens_with_a_prediction(predict_page: Page) -> None:
+    result = predict_page.locator("#predict-result")
+    expect(predict_page.locator("#predict-text textarea")).to_have_value("I LOVE YOU but you dnt love me")
+    expect(result.locator("li")).to_have_count(2)
+    expect(result).to_contain_text("Truncated: no")
+
+
+def test_a_typed_sentence_gets_its_label_at_once(predict_page: Page) -> None:
+    result = predict_page.locator("#predict-result li")
+    predict_page.locator("#predict-text textarea").fill("good lovely bright film")
+    expect(result.first).to_contain_text("positive")
+    predict_page.locator("#predict-text textarea").fill("bad dull awful story")
+    expect(result.first).to_contain_text("negative")
+    expect(result.first).to_contain_text("0.")
+
+
+def test_two_lines_give_two_rows(predict_page: Page) -> None:
+    predict_page.locator("#predict-text textarea").fill("good lovely film\n\nbad dull film")
+    rows = predict_page.locator("#predict-result tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("positive")
+    expect(rows.nth(1)).to_contain_text("negative")
+
+
+def test_an_emptied_box_gives_a_hint(predict_page: Page) -> None:
+    predict_page.locator("#predict-text textarea").fill("")
+    expect(predict_page.locator("#predict-result")).to_contain_text("Type a sentence")
+    expect(predict_page.locator("#predict-result li")).to_have_count(0)
+
+
+def test_an_example_is_one_click_away(predict_page: Page) -> None:
+    predict_page.get_by_role("button", name="… bt you don't love me").click()
+    expect(predict_page.locator("#predict-text textarea")).to_have_value("I LOVE YOU bt you don't love me")
+
+
+def test_text_that_looks_like_markup_stays_text(predict_page: Page) -> None:
+    markup = "<img src=x onerror='window.hacked = true'> good"
+    predict_page.locator("#predict-text textarea").fill(f"{markup}\nbad film")
+    expect(predict_page.locator("#predict-result tbody tr").first).to_contain_text(markup)
+    expect(predict_page.locator("#predict-result img")).to_have_count(0)
+    assert predict_page.evaluate("window.hacked") is None
+
+
+def test_a_refresh_keeps_the_typed_text(predict_page: Page) -> None:
+    text = predict_page.locator("#predict-text textarea")
+    text.fill("a quite lovely story")
+    text.blur()
+    predict_page.reload()
+    expect(text).to_have_value("a quite lovely story")
+
+
+def test_the_code_examples_name_this_address(predict_page: Page, address: str) -> None:
+    predict_page.get_by_role("button", name="Use it from code").click()
+    expect(predict_page.get_by_text(f"curl {address}/query")).to_be_visible()
+    expect(predict_page.get_by_text('Predictor.load("tiny")')).to_be_visible()
+
+
+def test_a_query_over_http_is_answered_in_its_order(address: str) -> None:
+    status, answer = ask(address, "/query", json.dumps({"sentences": ["bad dull film", "good lovely film"]}).encode())
+    assert status == 200
+    assert answer["results"] == [0, 1]
+    assert answer["labels"] == ["negative", "positive"]
+    assert [round(sum(probabilities), 5) for probabilities in answer["probabilities"]] == [1, 1]
+
+
+@pytest.mark.parametrize("body, expected", [
+    (b'{"sentences": []}', "No sentences provided"),
+    (b"{}", "No sentences provided"),
+    (b"good film", "not JSON"),
+    (b'{"sentences": "good film"}', "list of texts"),
+])
+def test_a_query_that_makes_no_sense_is_told_so(address: str, body: bytes, expected: str) -> None:
+    status, answer = ask(address, "/query", body)
+    assert status == 400
+    assert expected in answer["error"]
+
+
+def test_predict_is_the_only_public_endpoint(address: str) -> None:
+    from gradio_client import Client
+
+    client = Client(address, verbose=False)
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/predict"]
+    [answer] = client.predict(["good lovely film"], "tiny", api_name="/predict")
+    assert answer["label"] == "positive"
+    with pytest.raises(Exception, match="no run '/etc'"):
+        client.predict(["good lovely film"], "/etc", api_name="/predict")

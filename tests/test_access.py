@@ -1,0 +1,66 @@
+"""Who may do what: everyone at home, the owner alone on a Space, and every handler asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from tabs.access import AccessError, check_may_change
+from tabs.run_panel import resume_run, stop_run
+from tabs.train_form import form_fields, preset_values
+from tabs.train_tab import keep_upload, report_data, start_run
+
+OWNER = gr.OAuthProfile({"preferred_username": "ada", "name": "Ada", "profile": "", "picture": ""})
+VISITOR = gr.OAuthProfile({"preferred_username": "bob", "name": "Bob", "profile": "", "picture": ""})
+
+
+@pytest.fixture
+def space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "ada/volta")
+    monkeypatch.setenv("SPACE_AUTHOR_NAME", "ada")
+
+
+def test_on_ones_own_machine_everyone_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    check_may_change(None)
+
+
+def test_on_a_space_its_owner_may(space: None) -> None:
+    check_may_change(OWNER)
+
+
+@pytest.mark.parametrize("profile", [None, VISITOR])
+def test_on_a_space_nobody_else_may(space: None, profile: gr.OAuthProfile | None) -> None:
+    with pytest.raises(AccessError, match=r"^Only the owner of this Space .* duplicate the Space"):
+        check_may_change(profile)
+
+
+def test_a_space_that_does_not_tell_its_owner_lets_nobody(space: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_AUTHOR_NAME")
+    with pytest.raises(AccessError):
+        check_may_change(OWNER)
+
+
+@pytest.mark.parametrize("profile", [None, VISITOR])
+def test_no_handler_does_anything_for_a_visitor(
+    space: None, profile: gr.OAuthProfile | None, run_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    for module in ("tabs.run_panel", "tabs.train_tab"):
+        monkeypatch.setattr(f"{module}.start_command", lambda arguments: started.append(arguments))
+    form = [preset_values("quick")[name] for name in form_fields()]
+    upload = tmp_path / "mine.csv"
+    upload.write_text("text,label\n")
+    answers = [
+        *stop_run(profile, "some-run"),
+        *resume_run(profile, "some-run"),
+        *(message for message, _, _ in start_run(profile, "quick", *form)),
+        list(report_data(profile, *form))[-1],
+        keep_upload(profile, str(upload))[1],
+    ]
+    assert len(answers) == 5
+    assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
+    assert started == []
+    assert not run_root.exists()

@@ -1,0 +1,169 @@
+"""How the weights move: each parameter in one group, the schedule's values, AdamW as torch has it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.config import OptimConfig
+from pipeline.optimization import make_optimizer, make_scheduler, parameter_groups, warmup_steps
+from tests.tiny_encoders import FAMILIES, tiny_config
+
+CPU = torch.device("cpu")
+
+
+def classifier(family: str) -> torch.nn.Module:
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification.from_config(tiny_config(family))
+
+
+def names_in_groups(model: torch.nn.Module) -> list[list[str]]:
+    """Names of the parameters that decay, and of those that do not."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return [[names[parameter] for parameter in group["params"]] for group in parameter_groups(model, 0.1)]
+
+
+def two_layers() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.LayerNorm(8), torch.nn.Linear(8, 2))
+
+
+def learning_rates(config: OptimConfig, total_steps: int) -> list[float]:
+    """The rate of each step, and the one after the last."""
+    optimizer = make_optimizer(two_layers(), config, CPU)
+    scheduler = make_scheduler(optimizer, config, total_steps)
+    rates = []
+    for _ in range(total_steps + 1):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+# Groups
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_trainable_parameter_is_in_exactly_one_group(family: str) -> None:
+    model = classifier(family)
+    decaying, others = names_in_groups(model)
+    assert sorted(decaying + others) == sorted(name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_biases_and_norms_do_not_decay_and_all_else_does(family: str) -> None:
+    model = classifier(family)
+    norms = {
+        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.LayerNorm)
+    }
+    decaying, others = names_in_groups(model)
+    spared = {name for name, _ in model.named_parameters() if name in norms or name.endswith("bias")}
+    assert set(others) == spared
+    assert len(norms) >= 4
+    assert any("embeddings" in name for name in decaying)
+
+
+def test_a_frozen_parameter_is_in_no_group() -> None:
+    model = two_layers()
+    model[0].weight.requires_grad = False
+    assert names_in_groups(model) == [["2.weight"], ["0.bias", "1.weight", "1.bias", "2.bias"]]
+
+
+def test_the_first_group_decays_as_told_and_the_second_not_at_all() -> None:
+    assert [group["weight_decay"] for group in parameter_groups(two_layers(), 0.1)] == [0.1, 0.0]
+
+
+# AdamW
+
+
+def train_ten_steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    inputs = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))
+    for _ in range(10):
+        optimizer.zero_grad()
+        model(inputs).square().mean().backward()
+        optimizer.step()
+    return [parameter.detach() for parameter in model.parameters()]
+
+
+def test_the_weights_move_as_those_of_torchs_plain_adamw() -> None:
+    config = OptimConfig(learning_rate=0.01, weight_decay=0.1)
+    ours, theirs = two_layers(), two_layers()
+    reference = torch.optim.AdamW([
+        {"params": [theirs[0].weight, theirs[2].weight], "weight_decay": 0.1},
+        {"params": [theirs[0].bias, theirs[1].weight, theirs[1].bias, theirs[2].bias], "weight_decay": 0.0},
+    ], lr=0.01, fused=False, foreach=False)
+    start = [parameter.detach().clone() for parameter in ours.parameters()]
+    moved = train_ten_steps(ours, make_optimizer(ours, config, CPU))
+    for weight, expected, before in zip(moved, train_ten_steps(theirs, reference), start, strict=True):
+        torch.testing.assert_close(weight, expected, atol=1e-6, rtol=1e-6)
+        assert not torch.equal(weight, before)
+
+
+def test_without_a_gradient_matrices_shrink_by_rate_times_decay_and_the_rest_stays() -> None:
+    model = two_layers()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = make_optimizer(model, OptimConfig(learning_rate=0.1, weight_decay=0.5), CPU)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, weight in model.state_dict().items():
+        shrink = 1 - 0.1 * 0.5 if name in ("0.weight", "2.weight") else 1.0
+        torch.testing.assert_close(weight, before[name] * shrink)
+
+
+@pytest.mark.parametrize("device, fused", [("cpu", True), ("cuda", True), ("mps", True), ("meta", False)])
+def test_adamw_is_fused_where_the_device_has_it(device: str, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **arguments: given.update(arguments))
+    make_optimizer(two_layers(), OptimConfig(learning_rate=0.25), torch.device(device))
+    assert given == {"lr": 0.25, "fused": fused}
+
+
+# The schedule
+
+
+@pytest.mark.parametrize("schedule, total_steps, expected", [
+    # at step 0, half of the warm-up, its end, a quarter and half of the way down, the end
+    ("linear", 90, {0: 0, 5: 0.5, 10: 1, 30: 0.75, 50: 0.5, 90: 0}),
+    ("cosine", 90, {0: 0, 5: 0.5, 10: 1, 30: 0.853553, 50: 0.5, 90: 0}),     # (1 + cos 45 degrees) / 2
+    ("constant", 90, {0: 0, 5: 0.5, 10: 1, 30: 1, 50: 1, 90: 1}),
+])
+def test_the_rate_rises_to_its_peak_and_falls_as_the_schedule_says(
+    schedule: Any, total_steps: int, expected: dict[int, float]
+) -> None:
+    rates = learning_rates(OptimConfig(learning_rate=0.1, schedule=schedule, warmup_steps=10), total_steps)
+    assert {step: rates[step] / 0.1 for step in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_both_groups_have_the_same_rate() -> None:
+    config = OptimConfig(warmup_steps=2)
+    optimizer = make_optimizer(two_layers(), config, CPU)
+    scheduler = make_scheduler(optimizer, config, 10)
+    for _ in range(5):
+        optimizer.step()
+        scheduler.step()
+        assert optimizer.param_groups[0]["lr"] == optimizer.param_groups[1]["lr"] > 0
+
+
+def test_without_warm_up_the_first_step_has_the_peak() -> None:
+    assert learning_rates(OptimConfig(learning_rate=0.1, warmup_ratio=0), 4) == pytest.approx([
+        0.1, 0.075, 0.05, 0.025, 0.0,
+    ])
+
+
+@pytest.mark.parametrize("ratio, steps, total_steps, expected", [
+    (0.1, None, 100, 10),
+    (0.06, None, 1980, 119),        # 118.8, rounded up
+    (0.0, None, 100, 0),
+    (0.1, 25, 100, 25),             # given in steps, it replaces the share
+    (0.1, 0, 100, 0),
+    (0.1, 500, 100, 100),           # no longer than the run
+])
+def test_warm_up_is_a_share_of_all_steps_unless_given_in_steps(
+    ratio: float, steps: int | None, total_steps: int, expected: int
+) -> None:
+    assert warmup_steps(OptimConfig(warmup_ratio=ratio, warmup_steps=steps), total_steps) == expected
