@@ -18,10 +18,8 @@ from tabs.shared import (
     bars,
     blocks_view,
     count,
-    kept_by_browser,
     number,
     problem,
-    read_kept,
     remember_in_url,
     runs_to_predict_with,
     tab_heading,
@@ -45,6 +43,8 @@ NO_MODEL = (
     "There is no trained model yet. Open the Train tab and press Start; "
     "the model appears here once it has been evaluated."
 )
+KEPT_TEXT = "predict-text"  # the browser's key of what was typed last
+LOADING = "Loading the model …"
 NO_TEXT = "Type a sentence, or several with one on each line, or choose an example."
 
 _ready: set[str] = set()  # runs that have predicted in this process: the others are announced as loading
@@ -54,7 +54,7 @@ def predict_page(typed: str, run: str | None) -> Iterator[list[Block]]:
     """The blocks under the text box; first a word of patience where the model is not loaded yet."""
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
     if not run:
-        yield [text(NO_MODEL, "hint")]
+        yield [text(LOADING if runs_to_predict_with() else NO_MODEL, "hint")]  # the first: no run is chosen yet
         return
     if not sentences:
         yield [text(NO_TEXT, "hint")]
@@ -128,13 +128,6 @@ def default_run(runs: list[str]) -> str | None:
     return DEFAULT_MODEL if DEFAULT_MODEL in runs else next(iter(runs), None)
 
 
-def open_tab(kept: Any, request: gr.Request) -> tuple[Any, str]:
-    """What a page that has just been opened shows: the run of its address, and the text that was there before."""
-    return refresh_runs(None, request), kept if isinstance(
-        kept, str
-    ) and kept else FIRST_EXAMPLE
-
-
 def refresh_runs(run: str | None, request: gr.Request) -> Any:
     """The runs there are now, and the one that is shown: the chosen one, else that of the address, else a default."""
     runs = runs_to_predict_with()
@@ -159,7 +152,6 @@ def code_examples(run: str | None, request: gr.Request) -> tuple[str, str]:
 
 def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     """What does the model say?"""
-    kept = kept_by_browser()
     tab_heading("What does the model say?")
     with gr.Row():
         typed = gr.Textbox(
@@ -180,7 +172,7 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         for index, (label, example) in enumerate(EXAMPLES.items(), 1):
             chip = gr.Button(label, size="sm", min_width=0, elem_id=f"example-{index}")
             chip.click(None, None, typed, js=f"() => {json.dumps(example)}")
-    result = blocks_view("predict-result", [text("Loading the model …", "hint")])
+    result = blocks_view("predict-result", [text(LOADING, "hint")])
     code: dict[str, Any] = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1}
     with gr.Accordion("Use it from code", open=False):
         curl = gr.Code(label="From a terminal", buttons=["copy"], **code)
@@ -188,9 +180,11 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     shown = ([typed, run], result)
-    demo.load(open_tab, kept, [run, typed], js=read_kept("predict-text"), **quiet).then(
-        predict_page, *shown, **quiet
-    ).then(code_examples, run, [curl, python], **quiet)
+    # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
+    demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
+    demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(
+        code_examples, run, [curl, python], **quiet
+    )
     gr.on(
         [typed.change, typed.submit, run.change, button.click],
         predict_page,
@@ -199,7 +193,7 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         concurrency_limit=None,
         **quiet,
     )
-    gr.on([typed.input, typed.blur], None, typed, None, js=write_kept("predict-text"))
+    gr.on([typed.input, typed.blur], None, typed, None, js=write_kept(KEPT_TEXT))
     run.input(None, run, None, js=remember_in_url("predict"))
     run.change(code_examples, run, [curl, python], **quiet)
     tab.select(None, run, None, js=remember_in_url("predict"))

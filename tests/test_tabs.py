@@ -111,8 +111,10 @@ def test_several_sentences_get_a_table() -> None:
     assert facts["text"] == "2 sentences · 1 truncated · 10 ms"
 
 
-def test_an_empty_box_and_a_missing_model_give_hints(run_root: Path) -> None:
+def test_an_empty_box_and_a_missing_model_give_hints(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [blocks[0]["tone"] for blocks in predict_page(" \n ", "tiny")] == ["hint"]
+    assert "Loading the model" in texts(next(predict_page("good film", None)))     # the page has yet to choose one
+    monkeypatch.setattr(predict_tab, "runs_to_predict_with", list)
     assert "press Start" in texts(next(predict_page("good film", None)))
 
 

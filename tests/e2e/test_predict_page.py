@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -65,6 +66,16 @@ def test_a_refresh_keeps_the_typed_text(predict_page: Page) -> None:
     text.fill("a quite lovely story")
     text.blur()
     predict_page.reload()
+    expect(text).to_have_value("a quite lovely story")
+
+
+def test_what_is_typed_while_the_page_still_loads_is_not_undone(page: Page, address: str) -> None:
+    page.route("**/gradio_api/**", lambda route: (time.sleep(1), route.continue_()))     # a server far away
+    page.goto(f"{address}/?tab=predict&run=tiny")
+    text = page.locator("#predict-text textarea")
+    text.fill("a quite lovely story")
+    expect(page.locator("#predict-run input")).to_have_value("tiny")
+    expect(page.locator("#predict-result li")).to_have_count(2)
     expect(text).to_have_value("a quite lovely story")
 
 
