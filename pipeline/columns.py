@@ -18,6 +18,7 @@ LABEL_COLUMNS = (
     "label", "labels", "sentiment", "class", "category", "target", "gold", "stars", "rating", "score", "intent",
     "polarity", "topic",
 )  # fmt: skip
+NESTED = b"nested"          # key in a field's metadata: a list or object that the column has, where it has any
 _FEW_VALUES = 100
 _NUMBER = r"^\s*[-+]?\d[\d.,]*([eE][-+]?\d+)?\s*$"
 
@@ -64,6 +65,7 @@ def text_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
         raise DataError(
             f"{file} has no text column '{name}', which train has; it has: {shown(table)}. Rename the column."
         )
+    refuse_nested(table, file, name)
     column = plain(table[name])
     if pa.types.is_null(column.type) or (is_string(column.type) and not _all_numbers(column)):
         return column.cast(pa.large_string())
@@ -72,6 +74,16 @@ def text_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
         f"{file}: the text column '{name}' holds {found}, not texts. Name another column under data.text_column; "
         f"there are: {shown(table)}."
     )
+
+
+def refuse_nested(table: pa.Table, file: str, name: str) -> None:
+    """Raises: DataError when a JSONL file has lists or objects in this column, which were read as JSON text."""
+    if example := (table.schema.field(name).metadata or {}).get(NESTED):
+        raise DataError(
+            f"{file}: the column '{name}' holds lists or objects (such as {example.decode()}); expected a text or a "
+            "label in each row. Write them as plain values, or name other columns under data.text_column and "
+            "data.label_column."
+        )
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -98,7 +110,7 @@ def _usual(table: pa.Table, usual: Iterable[str], taken: list[str | None]) -> st
 
 def _usual_text(table: pa.Table, taken: list[str | None]) -> str | None:
     """Of the columns with a usual name the first that holds strings; else the first, so that a message names it."""
-    no_strings = [field.name for field in table.schema if not is_string(field.type)]
+    no_strings = [field.name for field in table.schema if field.metadata or not is_string(field.type)]
     return _usual(table, TEXT_COLUMNS, [*taken, *no_strings]) or _usual(table, TEXT_COLUMNS, taken)
 
 
@@ -111,7 +123,10 @@ def _complete(table: pa.Table, text: str | None, label: str | None) -> tuple[str
         return second if label == first else first, label
     if text and label:
         return text, label
-    counts = {name: pc.count_distinct(plain(table[name])).as_py() for name in (first, second)}
+    try:
+        counts = {name: pc.count_distinct(plain(table[name])).as_py() for name in (first, second)}
+    except pa.ArrowNotImplementedError:     # lists and the like, which are neither
+        return None, None
     few, many = sorted(counts, key=lambda name: counts[name])
     clear = counts[few] <= _FEW_VALUES and counts[few] < counts[many] and is_string(table[many].type)
     return (many, few) if clear else (None, None)

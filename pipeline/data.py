@@ -77,14 +77,14 @@ def load_splits(config: DataConfig) -> Splits:
     place = find_data(config.source)
     source = read_source(place, config.encoding)
     columns = _columns(source, config)
-    examples = _labelled_examples(source, columns)
-    counts = {split: _count(examples, split) for split in examples}
     dropped: Counter[str] = Counter()
+    examples = _labelled_examples(source, columns, dropped)
+    counts = {split: _count(examples, split) for split in examples}
     examples = {split: _usable(table, dropped) for split, table in _limited(examples, config).items()}
     labels = _labels(examples, source, columns, place, config)
     examples = {split: _clean_and_number(table, labels, config) for split, table in examples.items()}
     train = examples["train"]
-    refuse_single_examples(_ids(train), labels, source.files["train"], train["example_id"])
+    refuse_single_examples(_ids(train), labels, source.files["train"], train["example_id"], _within(config))
     parts = _split(examples, config, place, labels, dropped)
     pa.default_memory_pool().release_unused()       # what the draw needed goes back to the machine before training
     _refuse_poor_split(parts, labels, place)
@@ -123,10 +123,13 @@ def _columns(source: Source, config: DataConfig) -> Columns:
     return find_columns(source.tables["train"], source.files["train"], config.text_column, config.label_column)
 
 
-def _labelled_examples(source: Source, columns: Columns) -> dict[str, pa.Table]:
+def _labelled_examples(source: Source, columns: Columns, dropped: Counter[str]) -> dict[str, pa.Table]:
     """The examples of train, and of the other splits that have at least one label."""
     examples = {split: _examples(source, split, columns) for split in source.tables}
-    return {split: table for split, table in examples.items() if split == "train" or _is_labelled(table)}
+    unlabelled = [split for split, table in examples.items() if split != "train" and not _is_labelled(table)]
+    for split in unlabelled:
+        dropped[f"in the {split} split, which has no labels"] += examples.pop(split).num_rows
+    return examples
 
 
 def _examples(source: Source, split: str, columns: Columns) -> pa.Table:
@@ -200,11 +203,14 @@ def _kept(examples: pa.Table, keep: pa.ChunkedArray, reason: str, dropped: Count
 def _labels(
     examples: dict[str, pa.Table], source: Source, columns: Columns, place: Place, config: DataConfig
 ) -> Labels:
-    within = f" in its first {config.limit:,} rows (data.limit)" if config.limit else ""
     values = {split: table["label"] for split, table in examples.items()}
-    found = check_labels(values, source.files, columns.label, within)
+    found = check_labels(values, source.files, columns.label, _within(config))
     short_name = _SHORT_NAME_OF.get(place.location, place.name)
     return name_labels(found, KNOWN_LABEL_NAMES.get(short_name) or source.class_names.get(columns.label))
+
+
+def _within(config: DataConfig) -> str:
+    return f" in its first {config.limit:,} rows (data.limit)" if config.limit else ""
 
 
 def _clean_and_number(examples: pa.Table, labels: Labels, config: DataConfig) -> pa.Table:
@@ -253,7 +259,7 @@ def _drawn_rows(train: pa.Table, missing: list[str], config: DataConfig, place: 
         counts = np.bincount(label_ids)
         raise DataError(
             f"'{place.name}' cannot be split with the same share of each label: '{labels.names[int(counts.argmin())]}' "
-            f"has {counts.min()} of {counts.sum():,} examples. Add examples of it, raise data.validation_ratio and "
+            f"has {counts.min()} of {counts.sum():,} examples. Add examples of it, change data.validation_ratio and "
             "data.test_ratio, or choose disjoint under data.split."
         ) from None
 

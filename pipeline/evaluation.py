@@ -14,8 +14,6 @@ from pipeline.predictions import save_predictions
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 
-SPLITS = ("train", "validation", "test")
-
 
 def evaluate_run(run: Run, source: str | None = None, split: str = "validation", save: bool = False) -> dict[str, Any]:
     """`{"run", "data", "split", "n", metrics...}`. Other data are cleaned as the run's own and must have its labels.
@@ -23,14 +21,12 @@ def evaluate_run(run: Run, source: str | None = None, split: str = "validation",
     Raises: DataError when the data or split cannot be had, or the labels are not those of the run; RunError
         when it has no model yet; ModelError when its model cannot be loaded.
     """
-    if split not in SPLITS:
-        raise DataError(f"There is no split '{split}'. Choose one of: {', '.join(SPLITS)}.")
     if not (run.best_folder / "config.json").is_file():
         raise RunError(f"'{run.name}' has no model yet: its first evaluation saves one. Let it train on, or resume it.")
     own = source is None or source == run.config.data.source
     data = run.config.data if own else DataConfig(source=str(source), clean=run.config.data.clean)
     splits = load_splits(data)
-    examples = getattr(splits, split)
+    examples = splits[split]
     predictor = Predictor.load(run.name)
     gold_ids = _in_the_order_of(predictor.label_names, splits.label_names)[examples["label_id"].to_numpy()]
     logits, _ = predictor.logits(examples["text"])

@@ -10,13 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns import is_string, plain, shown
+from pipeline.columns import is_string, plain, refuse_nested, shown
 from pipeline.exceptions import DataError
 
 MAX_LABELS = 100
 _MISSING = {"", "nan", "NaN"}
-_WHOLE = re.compile(r"[-+]?\d+(\.0*)?")
-_NUMBER = re.compile(r"[-+]?\d+\.\d*([eE][-+]?\d+)?")
+_INT = re.compile(r"-?\d{1,18}", re.ASCII)
+_WHOLE = re.compile(r"[-+]?\d{1,18}(\.0*)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf)", re.ASCII)
+_SHOWN = 60             # characters of a label that a message repeats
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ def label_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
     Raises: DataError for values that cannot be labels.
     """
     if name not in table.column_names:
+        near = next((other for other in table.column_names if other.strip().lower() == name.strip().lower()), None)
+        if near:
+            raise DataError(f"{file} has no label column '{name}', which train has, but '{near}'. Rename that one.")
         return pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
+    refuse_nested(table, file, name)
     column = plain(table[name])
     type_ = column.type
     numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
@@ -63,7 +69,7 @@ def name_labels(found: Iterable[str], known_names: list[str] | None) -> Labels:
 
 def order(values: Iterable[str]) -> list[str]:
     values = list(values)
-    return sorted(values, key=int) if all(re.fullmatch(r"-?\d+", value) for value in values) else sorted(values)
+    return sorted(values, key=int) if all(map(_INT.fullmatch, values)) else sorted(values)
 
 
 def check_labels(
@@ -87,27 +93,31 @@ def check_labels(
             "learnt. Group them, or name another column under data.label_column."
         )
     for split, labels in found.items():
+        if not labels:
+            raise DataError(f"{files[split]} has no row with both a text and a label. Mend it, or take it away.")
         unknown = order(set(labels) - set(train))
         if unknown:
             raise DataError(
-                f"{files[split]} has the label '{unknown[0]}', which train does not have{within}; train has: "
-                f"{', '.join(train[:10])}. Use the same labels in all splits."
+                f"{files[split]} has the label '{unknown[0][:_SHOWN]}', which train does not have{within}; train has: "
+                f"{', '.join(label[:_SHOWN] for label in train[:10])}. Use the same labels in all splits."
             )
     return train
 
 
-def refuse_single_examples(ids: np.ndarray, labels: Labels, file: str, example_ids: pa.ChunkedArray) -> None:
+def refuse_single_examples(
+    ids: np.ndarray, labels: Labels, file: str, example_ids: pa.ChunkedArray, within: str = ""
+) -> None:
     """Raises: DataError for a label with one example, which cannot be both learnt and checked."""
     for label_id in np.flatnonzero(np.bincount(ids, minlength=len(labels.names)) == 1):
         example_id = example_ids[int(np.flatnonzero(ids == label_id)[0])].as_py()
         raise DataError(
-            f"{file}: the label '{labels.names[label_id]}' has a single example ({example_id}, counted from 0), too "
-            "few to learn and to check. Add examples of it, or take this one out."
+            f"{file}: the label '{labels.names[label_id][:_SHOWN]}' has a single example{within} ({example_id}, "
+            "counted from 0), too few to learn and to check. Add examples of it, or take this one out."
         )
 
 
 def _known(values: list[str], known_names: list[str] | None) -> list[str] | None:
-    if known_names and all(value.isdigit() and int(value) < len(known_names) for value in values):
+    if known_names and all(value.isdecimal() and int(value) < len(known_names) for value in values):
         return [known_names[int(value)] for value in values]
     return None
 
@@ -123,7 +133,7 @@ def _spelled_alike(distinct: list[str], file: str, name: str) -> list[str | None
     part = next((value for value in found if _NUMBER.fullmatch(value) and not _WHOLE.fullmatch(value)), None)
     if part is not None and all(_NUMBER.fullmatch(value) or _WHOLE.fullmatch(value) for value in found):
         raise DataError(
-            f"{file}: the label column '{name}' holds numbers that are not whole (such as {part}); expected classes. "
-            "Round or name them, or name another column under data.label_column."
+            f"{file}: the label column '{name}' has numbers that are not whole, or endless (such as {part[:_SHOWN]}); "
+            "expected classes. Round or name them, or name another column under data.label_column."
         )
     return [None if value in _MISSING else value for value in distinct]

@@ -104,7 +104,7 @@ def find_data(source: str) -> Place:
     path, hub_id = _path(name), _hub_id(name, DATA_SHORT_NAMES)
     is_folder = _names_a_path(name) and (has_split_files(path) or (os.path.isdir(path) and not hub_id))
     if os.path.isfile(path) or is_folder:
-        return Place(name, "local", str(path.resolve()))
+        return Place(name, "local", os.path.abspath(path))     # a link keeps its name, and so its ending
     if path.suffix.lower() in DATA_SUFFIXES:
         raise DataError(_no_such_file(path))
     if hub_id and (not is_offline() or _is_cached(hub_id, "dataset")):

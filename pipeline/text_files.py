@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.columns import NESTED
 from pipeline.exceptions import DataError
 
 MAX_ROWS = 5_000_000                # of one file
@@ -19,7 +20,11 @@ MAX_COLUMNS = 1_000
 MAX_LINE_CHARACTERS = 10_000_000
 _ROWS_OF_CHUNK = 20_000             # held as Python objects; the rest is in Arrow, a fraction of the size
 _MISSING = {"", "NaN", "nan"}       # how spreadsheets and pandas write "nothing here" into a CSV file
-_NOT_OF_FILES = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"}      # Python's own, for names
+_NOT_OF_FILES = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"}      # no files' own
+_MARKS = {                          # the longer ones first: UTF-32's begins with UTF-16's
+    "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -39,8 +44,9 @@ def read_delimited(path: Path, encoding: str, delimiter: str) -> pa.Table:
         else:
             header = ", ".join(columns[:10]) + (", ..." if len(columns) > 10 else "")
             raise DataError(
-                f"{where}: {len(cells)} cells where the header has {len(columns)} ({header}). Put cells with "
-                f"{_DELIMITERS[delimiter]} or line breaks in them in double quotes."
+                f"{where}: {len(cells)} {'cell' if len(cells) == 1 else 'cells'} where the header has {len(columns)} "
+                f"({header}). Leave no cell out, and put those with {_DELIMITERS[delimiter]} or line breaks in them in "
+                "double quotes."
             )
     if not columns:
         raise DataError(f"{path.name} has nothing but white space. Give a file with a header line and examples.")
@@ -69,6 +75,7 @@ class _Rows:
         self.path = path
         self.num_rows = 0
         self._columns: dict[str, None] = {}         # a set that keeps its order
+        self._nested: dict[str, str] = {}           # by column: its first list or object, as JSON
         self._chunk: list[dict[str, Any]] = []
         self._tables: list[pa.Table] = []
 
@@ -90,13 +97,21 @@ class _Rows:
     def table(self, schema: pa.Schema | None = None) -> pa.Table:
         """All rows. Without a schema a column has the type of its values; where chunks differ in it, it is text."""
         self._flush()
-        schema = schema or pa.schema([(name, self._type_of(name)) for name in self._columns])
+        schema = schema or pa.schema([self._field(name) for name in self._columns])
         return pa.concat_tables([_conform(table, schema) for table in self._tables])
 
     def _flush(self) -> None:
+        for row in self._chunk:
+            for name, value in row.items():
+                if isinstance(value, list | dict):
+                    self._nested.setdefault(name, json.dumps(value, ensure_ascii=False)[:60])
         columns = {name: _to_arrow([row.get(name) for row in self._chunk]) for name in self._columns}
         self._tables.append(pa.table(columns))
         self._chunk = []
+
+    def _field(self, name: str) -> pa.Field:
+        metadata = {NESTED: self._nested[name]} if name in self._nested else None
+        return pa.field(name, self._type_of(name), metadata=metadata)
 
     def _type_of(self, name: str) -> pa.DataType:
         types = {table[name].type for table in self._tables if name in table.column_names} - {pa.null()}
@@ -114,9 +129,9 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _to_arrow(values: list[Any]) -> pa.Array:
-    """A column of one type; values of several types, and nested ones, become text."""
+    """A column of one type, NaN as null; values of several types, and nested ones, become text."""
     try:
-        array = pa.array(values)
+        array = pa.array(values, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError):
         array = None
     if array is None or pa.types.is_nested(array.type):
@@ -143,8 +158,9 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, l
                 return
             except csv.Error as exception:
                 raise DataError(
-                    f"{path.name}, line {line_number}: broken quotes ({exception}). Close every double quote, and "
-                    'write a double quote inside a quoted cell twice ("").'
+                    f"{path.name}, line {line_number}: broken quotes ({exception}). Close every double quote, "
+                    f"separate cells with {_DELIMITERS[delimiter]}, and write a double quote inside a quoted cell "
+                    'twice ("").'
                 ) from None
             if cells:
                 yield line_number, cells
@@ -155,19 +171,14 @@ def _column_names(where: str, cells: list[str], delimiter: str) -> list[str]:
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice:
         raise DataError(f"{where}: the header has two columns named '{twice}'. Rename one of them.")
-    if len(columns) > 1:
-        return columns
-    other = next((mark for mark in _DELIMITERS if mark in columns[0]), None)
+    other = next((mark for mark in _DELIMITERS if len(columns) == 1 and mark in columns[0]), None)
     if other:
         remedy = {"\t": "Give it the ending .tsv", ",": "Give it the ending .csv"}.get(other, "Save it with commas")
         raise DataError(
             f"{where}: the header is one column ('{columns[0][:80]}'), separated by {_DELIMITERS[other]} where the "
             f"ending of the file promises {_DELIMITERS[delimiter]}. {remedy}."
         )
-    raise DataError(
-        f"{where}: the header has only one column ('{columns[0][:80]}'); a text column and a label column are needed. "
-        "Add the other one."
-    )
+    return columns
 
 
 def _json_object(where: str, line: str) -> dict[str, Any]:
@@ -204,15 +215,15 @@ def _open(path: Path, encoding: str) -> io.TextIOWrapper:
     with path.open("rb") as file:
         head = file.read(65_536)
     if not name.startswith(("utf-16", "utf-32")):
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if mark := next((name for name, marks in _MARKS.items() if head.startswith(marks)), None):
             raise DataError(
-                f"{path.name} starts with the byte-order mark of UTF-16. Set data.encoding to utf-16, or save it as "
-                "UTF-8."
+                f"{path.name} starts with the byte-order mark of {mark}. Set data.encoding to {mark.lower()}, or "
+                "save it as UTF-8."
             )
         if b"\0" in head:
             raise DataError(
-                f"{path.name} is binary, not text (byte {head.index(0):,} is zero). Save it as text, or give it the "
-                "ending of what it is."
+                f"{path.name} is binary, not text (byte {head.index(0):,} is zero). Save it as text, give it the "
+                "ending of what it is, or name its encoding under data.encoding."
             )
     # newline="": the csv module itself keeps the line breaks inside quotes
     newline = None if path.suffix.lower() == ".jsonl" else ""

@@ -23,8 +23,10 @@ def data_blocks(config: RunConfig) -> list[Block]:
 
     splits = load_splits(config.data)
     tokenizer = load_tokenizer(config.model.base)
-    report = data_report(splits, tokenizer, config.data.max_length)
-    return [*report_blocks(report, config), preview_table(preview(config.data, tokenizer, NUM_PREVIEWED))]
+    # As the run itself cuts texts: at the model's own limit where that is lower.
+    data = config.data.model_copy(update={"max_length": min(config.data.max_length, tokenizer.model_max_length)})
+    report = data_report(splits, tokenizer, data.max_length)
+    return [*report_blocks(report, config), preview_table(preview(data, tokenizer, NUM_PREVIEWED))]
 
 
 def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:

@@ -46,6 +46,7 @@ def test_named_columns_are_taken_whatever_they_are_called():
      "a.csv has no column 'phrase'; it has: text, label. Name one of these under data.text_column."),
     ({"text": TEXTS, "label": LABELS}, (None, "mood"), "a.csv has no column 'mood'; it has: text, label. Name one"),
     ({"text": TEXTS, "label": LABELS}, ("text", "text"), "a.csv: 'text' is named as text and as label. Name two"),
+    ({"tokens": [["a"], ["b"]], "tag": [0, 1]}, (None, None), "a.csv: which column is the text? It has: tokens, tag."),
     ({"text": TEXTS}, (None, None), "a.csv has only one column (text); a text column and a label column are needed."),
 ])
 def test_what_is_not_clear_is_asked(columns, named, sentence):

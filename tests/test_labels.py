@@ -26,6 +26,7 @@ def values(column: list, type_: pa.DataType | None = None) -> list:
     ([None, None], [None, None]),
     (["1", "2", "many"], ["1", "2", "many"]),
     (["1.5", "many"], ["1.5", "many"]),
+    (["²", "1"], ["²", "1"]),
 ])
 def test_labels_of_any_type_become_words(column, expected):
     assert values(column) == expected
@@ -44,9 +45,16 @@ def test_a_split_without_the_column_is_unlabelled():
     assert label_values(pa.table({"text": ["a", "b"]}), "test.csv", "label").to_pylist() == [None, None]
 
 
+def test_a_split_whose_label_column_is_spelled_otherwise_is_refused():
+    with pytest.raises(DataError, match="validation.csv has no label column 'label', which train has, but 'Label'"):
+        label_values(pa.table({"text": ["a"], "Label": ["x"]}), "validation.csv", "label")
+
+
 @pytest.mark.parametrize("column, sentence", [
-    ([0.5, 1.0, 2.0], "a.csv: the label column 'label' holds numbers that are not whole (such as 0.5); expected"),
-    (["0.25", "1"], "a.csv: the label column 'label' holds numbers that are not whole (such as 0.25); expected"),
+    ([0.5, 1.0, 2.0], "a.csv: the label column 'label' has numbers that are not whole, or endless (such as 0.5)"),
+    (["0.25", "1"], "a.csv: the label column 'label' has numbers that are not whole, or endless (such as 0.25)"),
+    ([".5", "1e0"], "a.csv: the label column 'label' has numbers that are not whole, or endless (such as .5)"),
+    (["9" * 5_000, "1"], f"a.csv: the label column 'label' has numbers that are not whole, or endless (such as {'9' * 60})"),
     ([["a"], ["b"]], "a.csv: the label column 'label' holds values of type list"),
 ])
 def test_what_cannot_be_a_label_is_refused(column, sentence):
@@ -95,6 +103,7 @@ def test_two_to_a_hundred_labels_pass():
      "train.csv has only the label '1' in its first 10 rows (data.limit) (label column"),
     ({"train": [str(number) for number in range(101)]},
      "train.csv has 101 different labels in its column 'label'; at most 100 are learnt. Group them, or name another"),
+    ({"train": ["a", "b"], "test": []}, "test.csv has no row with both a text and a label. Mend it, or take it away."),
     ({"train": ["a", "b"], "test": ["a", "c"]},
      "test.csv has the label 'c', which train does not have; train has: a, b. Use the same labels in all splits."),
 ])
@@ -109,8 +118,8 @@ def test_a_label_with_one_example_is_refused_with_its_row():
     example_ids = pa.chunked_array([["train:0", "train:4", "train:7"]])
     refuse_single_examples(np.array([0, 1, 0, 1]), labels, "a.csv", example_ids)
     with pytest.raises(DataError) as error:
-        refuse_single_examples(np.array([0, 1, 0]), labels, "a.csv", example_ids)
+        refuse_single_examples(np.array([0, 1, 0]), labels, "a.csv", example_ids, " in its first 10 rows (data.limit)")
     assert str(error.value) == (
-        "a.csv: the label 'spam' has a single example (train:4, counted from 0), too few to learn and to check. Add "
-        "examples of it, or take this one out."
+        "a.csv: the label 'spam' has a single example in its first 10 rows (data.limit) (train:4, counted from 0), too "
+        "few to learn and to check. Add examples of it, or take this one out."
     )

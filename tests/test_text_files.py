@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline import text_files
+from pipeline.columns import text_values
 from pipeline.exceptions import DataError
+from pipeline.labels import label_values
 from pipeline.text_files import read_delimited, read_json_lines
 
 
@@ -52,22 +54,22 @@ def test_a_text_longer_than_the_csv_modules_own_limit_is_read(tmp_path):
 
 @pytest.mark.parametrize("content, sentence", [
     ("text,label\na,1\nb,1,2\nc,0\n",
-     "a.csv, line 3: 3 cells where the header has 2 (text, label). Put cells with commas or line breaks in them in "
-     "double quotes."),
-    ("text,label\na\n", "a.csv, line 2: 1 cells where the header has 2 (text, label)."),
+     "a.csv, line 3: 3 cells where the header has 2 (text, label). Leave no cell out, and put those with commas or "
+     "line breaks in them in double quotes."),
+    ("text,label\na\n", "a.csv, line 2: 1 cell where the header has 2 (text, label)."),
     ('text,label\n"two\nlines",1\nb,1,2\n', "a.csv, line 4: 3 cells where"),
     ('text,label\na,1\n"b" c,0\n', "a.csv, line 3: broken quotes (',' expected after '\"'). Close every double quote,"),
     ('text,label\na,1\n"b,0\nc,1\n', "a.csv, line 3: broken quotes (unexpected end of data). Close every double"),
+    ('"text";"label"\n"a";1\n', "a.csv, line 1: broken quotes (',' expected after '\"'). Close every double quote, "
+     "separate cells with commas,"),
     ("text;label\na;1\n",
      "a.csv, line 1: the header is one column ('text;label'), separated by semicolons where the ending of the file "
      "promises commas. Save it with commas."),
     ("text\tlabel\na\t1\n", "a.csv, line 1: the header is one column ('text\tlabel'), separated by tabs where the "
      "ending of the file promises commas. Give it the ending .tsv."),
-    ("text\na\n", "a.csv, line 1: the header has only one column ('text'); a text column and a label column are"),
     ("text,label,text\na,1,b\n", "a.csv, line 1: the header has two columns named 'text'. Rename one of them."),
-    ("\n \n", "a.csv, line 2: the header has only one column ('column_1')"),
     ("\n\n", "a.csv has nothing but white space. Give a file with a header line and examples."),
-    (",".join(map(str, range(1001))) + "\n1\n", "a.csv, line 2: 1 cells where the header has 1001 (0, 1, 2, "),
+    (",".join(map(str, range(1001))) + "\n1\n", "a.csv, line 2: 1 cell where the header has 1001 (0, 1, 2, "),
 ])
 def test_a_broken_csv_file_is_refused_with_its_line(tmp_path, content, sentence):
     with pytest.raises(DataError) as error:
@@ -111,15 +113,16 @@ def test_a_file_that_ends_in_the_middle_of_a_character_is_refused(tmp_path):
         read_csv(tmp_path, "text,label\ncafé".encode()[:-1])
 
 
-@pytest.mark.parametrize("encoding", ["klingon", "zip", "idna", "a\0b", ""])
+@pytest.mark.parametrize("encoding", ["klingon", "zip", "idna", "utf-7", "a\0b", ""])
 def test_an_encoding_that_does_not_exist_is_refused(tmp_path, encoding):
     with pytest.raises(DataError, match=r"under data.encoding is no encoding of text files that Python"):
         read_csv(tmp_path, "text,label\na,1\n", encoding)
 
 
 @pytest.mark.parametrize("content, sentence", [
-    (b"\x89PNG\r\n\x1a\n\0\0\0", "is binary, not text (byte 8 is zero). Save it as text, or give it the ending of"),
+    (b"\x89PNG\r\n\x1a\n\0\0\0", "is binary, not text (byte 8 is zero). Save it as text, give it the ending of"),
     ("text,label\na,1\n".encode("utf-16"), "starts with the byte-order mark of UTF-16. Set data.encoding to utf-16"),
+    ("text,label\na,1\n".encode("utf-32"), "starts with the byte-order mark of UTF-32. Set data.encoding to utf-32"),
 ])
 def test_what_is_not_text_is_refused(tmp_path, content, sentence):
     for read, name in ((read_csv, "a.csv"), (read_jsonl, "a.jsonl")):
@@ -144,6 +147,22 @@ def test_nan_is_nothing_and_mixed_or_nested_values_are_text(tmp_path):
         {"a": "x", "b": "y", "c": None},
         {"a": "2.5", "b": "false", "c": '{"d": 1}'},
     ]
+    assert read_jsonl(tmp_path, '{"a": "x"}\n{"a": NaN}') == [{"a": "x"}, {"a": None}]
+
+
+@pytest.mark.parametrize("line, column", [
+    ('{"text": ["some", "words"], "label": 0}', "text"), ('{"text": "some words", "label": ["a", "b"]}', "label"),
+])
+def test_a_list_is_neither_a_text_nor_a_label(tmp_path, monkeypatch, line, column):
+    monkeypatch.setattr(text_files, "_ROWS_OF_CHUNK", 1)
+    path = write(tmp_path, "a.jsonl", '{"text": "a text", "label": 1}\n' + line)
+    table = read_json_lines(path, "utf-8")
+    with pytest.raises(DataError, match=rf"a.jsonl: the column '{column}' holds lists or objects \(such as \["):
+        text_values(table, "a.jsonl", "text"), label_values(table, "a.jsonl", "label")
+
+
+def test_nan_is_nothing_in_a_chunk_of_its_own_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "_ROWS_OF_CHUNK", 1)
     assert read_jsonl(tmp_path, '{"a": "x"}\n{"a": NaN}') == [{"a": "x"}, {"a": None}]
 
 
