@@ -18,9 +18,11 @@ from typing import Any
 from pipeline.exceptions import DataError, ModelError
 from pipeline.sources import PROJECT_ROOT, Place, find_model
 
-# Importing `pipeline` sets the first two in this very process, `make bench` the others. Each contender starts without
-# them, as in a user's shell: Volta's own process sets its two again, the others compute with the libraries' defaults.
-NOT_IN_A_SHELL = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "CUBLAS_WORKSPACE_CONFIG", "MAKEFLAGS", "MAKELEVEL")
+# Importing `pipeline` sets the first four in this very process, `make bench` the others. Each contender starts without
+# them, as in a user's shell: Volta's own process sets its four again, the others compute with the libraries' defaults.
+NOT_IN_A_SHELL = (
+    "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE", "CUBLAS_WORKSPACE_CONFIG", "MAKEFLAGS", "MAKELEVEL",
+)  # fmt: skip
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "gradio", "numpy")
 
 

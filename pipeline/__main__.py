@@ -198,6 +198,11 @@ def main() -> None:
     except WorkbenchError as exception:
         print(exception, file=sys.stderr)
         sys.exit(2)
+    except OSError as exception:        # a disk that is full, or may not be written
+        from pipeline.jobs import failure_sentence
+
+        print(failure_sentence(exception), file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

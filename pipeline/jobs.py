@@ -24,7 +24,7 @@ from pipeline.data import Splits, load_splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.progress import Progress, metrics_line
-from pipeline.runs import Run, Status
+from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
 
 log = logging.getLogger(__name__)
@@ -146,6 +146,8 @@ def start_detached(run: Run) -> int:
 
     Raises: RunError when it ends before that.
     """
+    if run.is_alive():
+        raise already_worked_on(run.name)
     with open(run.log_path, "ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", "resume", "--", run.name],  # --: a name may begin with a dash
@@ -165,8 +167,19 @@ def start_detached(run: Run) -> int:
 
 
 def check_startable(config: RunConfig) -> Splits:
-    """Find and check data and base model before anything is written. Raises: DataError, ModelError."""
+    """Find and check data, base model and device before anything is written.
+
+    Raises: DataError, ModelError, TrainingError; RunError for a run that would be its own base.
+    """
     find_model(config.model.base)
+    if config.name == config.model.base:    # once it has a model of its own, a resume would start from that one
+        raise RunError(f"The run cannot have the name of its own base, '{config.name}'. Choose another name.")
+    hardware = config.hardware
+    if hardware.device not in ("auto", "cpu") or hardware.precision == "fp16":      # else torch can wait
+        from pipeline.models import choose_device
+        from pipeline.training import choose_precision
+
+        choose_precision(hardware.precision, choose_device(hardware.device))
     return load_splits(config.data)
 
 

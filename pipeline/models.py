@@ -26,6 +26,8 @@ def choose_device(name: str = "auto") -> torch.device:
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     found = accelerator.type if accelerator is not None and accelerator.type in ("cuda", "mps") else "cpu"
     device = torch.device(found if name == "auto" else name)
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", 0)        # one name for one device: its lock has it
     count = torch.accelerator.device_count() if device.type == found else 0
     if device.type != "cpu" and (device.index or 0) >= count:
         raise ModelError(

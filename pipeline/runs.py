@@ -162,9 +162,7 @@ class Run:
             with FileLock(self.folder / ".lock", timeout=LOCK_WAIT_SECONDS):
                 yield
         except Timeout:
-            raise RunError(
-                f"'{self.name}' is already being worked on by a living process. Stop it first: stop {self.name}."
-            ) from None
+            raise already_worked_on(self.name) from None
 
     def write_status(self, status: Status) -> None:
         write_json(self.folder / "status.json", asdict(status))
@@ -186,7 +184,7 @@ class Run:
         target = self.folder / "state" / str(state["step"])
         if target.exists():     # at most an evaluation came since, which a resume repeats to the last bit
             return
-        temporary = target.with_name(f".{target.name}.tmp")
+        temporary = target.with_name(".tmp")    # always the same: what a killed process left is cleared away
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir(parents=True)
@@ -263,6 +261,10 @@ def create_run(config: RunConfig) -> Run:
             f"The run root {folder.parent} cannot be written ({exception.strerror}). Set VOLTA_HOME to another folder."
         ) from None
     return Run(folder, config)
+
+
+def already_worked_on(name: str) -> RunError:
+    return RunError(f"'{name}' is already being worked on by a living process. Stop it first: stop {name}.")
 
 
 def _name_taken(name: str) -> RunError:

@@ -241,16 +241,20 @@ _COUNTERS = ("step", "seconds", "evaluated_step", "best", "best_loss", "evaluati
 
 def choose_precision(name: str, device: torch.device) -> str:
     """accelerate's word for a precision; auto takes bf16 where the device computes it, which needs no loss scaling."""
-    import torch
-
     if name == "auto":
-        has_bf16 = device.type == "cpu" or (
-            device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        )
-        name = "bf16" if has_bf16 else "fp32"
+        name = "bf16" if _computes_bf16(device) else "fp32"
     if name == "fp16" and device.type == "cpu":
         raise TrainingError("hardware.precision is fp16, which needs a GPU. Set it to 'auto', 'bf16' or 'fp32'.")
     return "no" if name == "fp32" else name
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    """In hardware: emulated, as on CPUs with AVX2 alone, it was ten times slower than fp32."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def memory_bytes(device: torch.device) -> int:

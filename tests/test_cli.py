@@ -67,14 +67,31 @@ def test_the_command_carries_out_just_what_it_was_told(trained: Path, tiny_model
     assert config.note == ""
 
 
-def test_a_training_that_fails_ends_with_1_and_the_reason(run_root: Path, tiny_values: dict) -> None:
-    answer = volta(*training_arguments(tiny_values, hardware__precision="fp16"))
+def test_a_training_that_fails_ends_with_1_and_the_reason(
+    run_root: Path, tiny_values: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_number = lambda logits, *_, **__: logits.sum() * float("nan")        # noqa: E731
+    monkeypatch.setattr("torch.nn.functional.cross_entropy", no_number)
+    answer = volta(*training_arguments(tiny_values))
     assert answer.status == 1
     assert answer.lines == [{"name": "tiny", "state": "failed", "step": 0, "best": None}]
-    reason = "hardware.precision is fp16, which needs a GPU. Set it to 'auto', 'bf16' or 'fp32'."
+    reason = "The loss became nan at step 1; the last good state is kept."
     assert reason in answer.stderr
     assert "Traceback" not in answer.stderr
-    assert load_run("tiny").status().reason == reason
+    assert load_run("tiny").status().reason.startswith(reason)
+
+
+def test_a_disk_that_cannot_be_written_ends_with_1_and_a_sentence(
+    run_root: Path, tiny_values: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: object) -> None:
+        raise OSError(30, "Read-only file system", "log.txt")
+
+    create_run(make_config(tiny_values))
+    monkeypatch.setattr(jobs, "start_detached", refuse)
+    answer = volta("resume", "tiny", "--detach")
+    assert (answer.status, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("log.txt cannot be written; earlier states still load.")
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -117,6 +134,21 @@ def test_data_or_a_base_that_cannot_be_had_end_with_2_before_anything_is_written
     assert (answer.status, answer.stdout) == (2, "")
     assert answer.stderr.startswith(message)
     assert answer.stderr.count("\n") == 1
+    assert not run_root.exists()
+
+
+@pytest.mark.parametrize("changes, sentence", [
+    ({"model__base": "all-MiniLM-L6-v2"}, "The run cannot have the name of its own base"),
+    ({"hardware__device": "cuda:99"}, "hardware.device is 'cuda:99', but this machine has no such device."),
+    ({"hardware__precision": "fp16"}, "hardware.precision is fp16, which needs a GPU."),
+])
+def test_what_would_fail_later_is_refused_before_a_run_is_made(
+    run_root: Path, tiny_values: dict, changes: dict, sentence: str
+) -> None:
+    name = changes.get("model__base", "tiny")
+    answer = volta(*training_arguments({**tiny_values, "name": name}, **changes))
+    assert (answer.status, answer.stdout) == (2, "")
+    assert answer.stderr.startswith(sentence)
     assert not run_root.exists()
 
 

@@ -172,6 +172,9 @@ def test_a_second_process_on_the_same_run_is_refused(
         pytest.raises(RunError, match="'tiny' is already being worked on by a living process. Stop it first"),
     ):
         carry_out(run)
+    with run.locked(), pytest.raises(RunError, match="'tiny' is already being worked on by a living process"):
+        start_detached(run)
+    assert run.log_tail() == ""
 
 
 def test_a_run_waits_for_its_device_as_queued_and_starts_when_it_is_free(run_root: Path, tiny_values: dict) -> None:

@@ -265,8 +265,8 @@ def pretend_devices(monkeypatch: pytest.MonkeyPatch, kind: str | None, count: in
 @pytest.mark.parametrize("kind, count, name, expected", [
     (None, 0, "auto", "cpu"),
     (None, 0, "cpu", "cpu"),
-    ("cuda", 2, "auto", "cuda"),
-    ("cuda", 2, "cuda", "cuda"),
+    ("cuda", 2, "auto", "cuda:0"),
+    ("cuda", 2, "cuda", "cuda:0"),
     ("cuda", 2, "cuda:1", "cuda:1"),
     ("cuda", 2, "cpu", "cpu"),
     ("mps", 1, "auto", "mps"),

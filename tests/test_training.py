@@ -241,8 +241,18 @@ def test_evaluation_leaves_the_training_untouched(tiny_model: Path) -> None:
     assert often == losses(make_training(tiny_model))
 
 
-def test_auto_precision_is_bf16_on_a_cpu_and_fp16_is_refused_there() -> None:
-    assert choose_precision("auto", CPU) == "bf16"
+@pytest.mark.parametrize("avx512_bf16, amx, expected", [
+    (True, False, "bf16"), (False, True, "bf16"), (False, False, "no"),
+])
+def test_auto_precision_is_bf16_where_a_cpu_computes_it(
+    monkeypatch: pytest.MonkeyPatch, avx512_bf16: bool, amx: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert choose_precision("auto", CPU) == expected
+
+
+def test_fp16_is_refused_on_a_cpu() -> None:
     assert choose_precision("fp32", CPU) == "no"
     with pytest.raises(TrainingError, match="fp16, which needs a GPU"):
         choose_precision("fp16", CPU)
