@@ -78,12 +78,16 @@ def text_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
 
 def refuse_nested(table: pa.Table, file: str, name: str) -> None:
     """Raises: DataError when a JSONL file has lists or objects in this column, which were read as JSON text."""
-    if example := (table.schema.field(name).metadata or {}).get(NESTED):
+    if example := _nested(table.schema.field(name)):
         raise DataError(
             f"{file}: the column '{name}' holds lists or objects (such as {example.decode()}); expected a text or a "
             "label in each row. Write them as plain values, or name other columns under data.text_column and "
             "data.label_column."
         )
+
+
+def _nested(field: pa.Field) -> bytes | None:
+    return (field.metadata or {}).get(NESTED)
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -110,7 +114,7 @@ def _usual(table: pa.Table, usual: Iterable[str], taken: list[str | None]) -> st
 
 def _usual_text(table: pa.Table, taken: list[str | None]) -> str | None:
     """Of the columns with a usual name the first that holds strings; else the first, so that a message names it."""
-    no_strings = [field.name for field in table.schema if field.metadata or not is_string(field.type)]
+    no_strings = [field.name for field in table.schema if _nested(field) or not is_string(field.type)]
     return _usual(table, TEXT_COLUMNS, [*taken, *no_strings]) or _usual(table, TEXT_COLUMNS, taken)
 
 

@@ -30,6 +30,13 @@ def test_columns_are_found_by_name_or_by_what_they_hold(columns, text, label):
     assert find_columns(table(**columns), "a.csv") == Columns(text, label)
 
 
+def test_what_a_parquet_file_says_of_its_fields_does_not_matter():
+    fields = [("text", pa.int64()), ("sentence", pa.string()), ("label", pa.string())]
+    schema = pa.schema([pa.field(name, type_, metadata={"PARQUET:field_id": "1"}) for name, type_ in fields])
+    data = pa.table([[1, 2, 3, 4], TEXTS, LABELS], schema=schema)
+    assert find_columns(data, "a.parquet") == Columns("sentence", "label")
+
+
 def test_named_columns_are_taken_whatever_they_are_called():
     data = table(text=TEXTS, label=LABELS, phrase=TEXTS, mood=LABELS)
     assert find_columns(data, "a.csv", "phrase", "mood") == Columns("phrase", "mood")
