@@ -55,7 +55,7 @@ class Predictor:
     """A trained classifier on one device, shared by every thread.
 
     >>> Predictor.load("sst2-minilm").predict(["I LOVE YOU but you dnt love me"])[0].label
-    'negative'
+    'positive'
     """
 
     _loaded: ClassVar[OrderedDict[tuple[str, str, float], Predictor]] = OrderedDict()
