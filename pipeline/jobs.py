@@ -64,7 +64,7 @@ def carry_out(run: Run) -> int:
 def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     from pipeline.models import choose_device, load_base_model, max_positions, save_model
     from pipeline.predictions import save_predictions
-    from pipeline.training import EvaluationResult, Training, seed_everything
+    from pipeline.training import EvaluationResult, Training, keep_freed_memory, seed_everything
 
     config = run.config
     splits = load_splits(config.data)
@@ -88,6 +88,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
             training.load_state(state)
             log.info("Going on from step %d.", training.step)
         del state
+        keep_freed_memory()
         progress.begin(training)
         for result in training.results():
             run.append_metrics(metrics_line(result))
