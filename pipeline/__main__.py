@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from dataclasses import asdict
@@ -117,13 +118,25 @@ def evaluate(
     name: Name,
     data: Annotated[str | None, typer.Option(help="A data source; the run's own when empty.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "validation",
+    text_column: Annotated[str | None, typer.Option(help="Column with the text, of --data.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column with the label, of --data.")] = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of the text file --data.")] = "utf-8",
     save: Annotated[bool, typer.Option("--save", help="Keep the predictions in the run record.")] = False,
 ) -> None:
     """Measure a run's best model on a split."""
     from pipeline.evaluation import evaluate_run
     from pipeline.runs import load_run
 
-    _print(evaluate_run(load_run(name), data, split, save))
+    run = load_run(name)
+    told = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
+    if data is None or data == run.config.data.source:
+        if told != {"text_column": None, "label_column": None, "encoding": "utf-8"}:
+            raise ConfigError("Columns and encoding are those of other data. Name these with --data.")
+        other = None
+    else:
+        clean = run.config.data.clean.model_dump()
+        other = make_config({"name": name, "data": {"source": data, "clean": clean, **told}}).data
+    _print(evaluate_run(run, other, split, save))
 
 
 @app.command()
@@ -145,14 +158,14 @@ def predict(
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        content = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+        content = (sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()).decode("utf-8-sig")
     except OSError as exception:
         reason = exception.strerror
         raise ConfigError(f"{path} cannot be read ({reason}). Give a text file with a sentence per line.") from None
     except UnicodeDecodeError as exception:
         raise ConfigError(f"{path} is not UTF-8 (byte {exception.start}). Convert it to UTF-8 first.") from None
     # Not splitlines(), which also cuts at form feeds and Unicode's own line ends: texts from the web have them inside.
-    return [line for line in content.split("\n") if line.strip()]
+    return [line for line in re.split(r"\r\n|\r|\n", content) if line.strip()]
 
 
 @app.command()
@@ -197,11 +210,13 @@ def main() -> None:
         app()
     except WorkbenchError as exception:
         print(exception, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(exception.exit_status)
     except OSError as exception:        # a disk that is full, or may not be written
-        from pipeline.jobs import failure_sentence
+        from pipeline.jobs import UNFORESEEN, failure_sentence
 
-        print(failure_sentence(exception), file=sys.stderr)
+        if (sentence := failure_sentence(exception)).startswith(UNFORESEEN):
+            raise
+        print(sentence, file=sys.stderr)
         sys.exit(1)
 
 

@@ -15,16 +15,17 @@ from pipeline.predictor import Predictor
 from pipeline.runs import Run
 
 
-def evaluate_run(run: Run, source: str | None = None, split: str = "validation", save: bool = False) -> dict[str, Any]:
-    """`{"run", "data", "split", "n", metrics...}`. Other data are cleaned as the run's own and must have its labels.
+def evaluate_run(
+    run: Run, data: DataConfig | None = None, split: str = "validation", save: bool = False
+) -> dict[str, Any]:
+    """`{"run", "data", "split", "n", metrics...}` on the run's own data, or on others with the same labels.
 
     Raises: DataError when the data or split cannot be had, or the labels are not those of the run; RunError
         when it has no model yet; ModelError when its model cannot be loaded.
     """
     if not (run.best_folder / "config.json").is_file():
         raise RunError(f"'{run.name}' has no model yet: its first evaluation saves one. Let it train on, or resume it.")
-    own = source is None or source == run.config.data.source
-    data = run.config.data if own else DataConfig(source=str(source), clean=run.config.data.clean)
+    data = data or run.config.data
     splits = load_splits(data)
     examples = splits[split]
     predictor = Predictor.load(run.name)

@@ -4,6 +4,8 @@
 class WorkbenchError(Exception):
     """Something the user can mend. Says what was expected, what was found, what to do."""
 
+    exit_status = 2         # of a command: the request could not be understood
+
 
 class ConfigError(WorkbenchError):
     """A field of a RunConfig is unknown or out of bounds."""
@@ -15,6 +17,12 @@ class DataError(WorkbenchError):
 
 class ModelError(WorkbenchError):
     """A model cannot be found or loaded."""
+
+
+class StorageError(WorkbenchError):
+    """A folder cannot be written."""
+
+    exit_status = 1         # of a command: it could not be carried out
 
 
 class RunError(WorkbenchError):

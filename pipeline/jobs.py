@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from pipeline.config import RunConfig
 from pipeline.data import Splits, load_splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
-from pipeline.progress import Progress, metrics_line
+from pipeline.progress import Progress, metrics_line, seconds_after_boot
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
 
 log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS = 60.0
+UNFORESEEN = "Unexpected "
 IDENTITY_SECONDS = 10.0  # a process that holds a run writes who it is within this time
 
 
@@ -51,12 +53,10 @@ def carry_out(run: Run) -> int:
             except StopRequested:
                 progress.change("stopped")
             except Exception as exception:
-                reason = failure_sentence(exception)
-                log.error("%s", reason, exc_info=not isinstance(exception, WorkbenchError | OSError))
-                progress.fail(reason)
+                progress.fail(log_failure(exception))
                 return 1
     except OSError as exception:  # not even the lock, the log or the status could be written
-        log.error("%s", failure_sentence(exception))
+        log_failure(exception)
         return 1
     return 0
 
@@ -116,6 +116,13 @@ def _labelled(examples: Any, tokenizer: Any, max_length: int) -> Any:
     return Labelled(encode(examples["text"], tokenizer, max_length), examples["label_id"].to_numpy())
 
 
+def log_failure(exception: Exception) -> str:
+    """Log what happened and what to do, with a traceback if nobody foresaw it. Returns the sentence."""
+    sentence = failure_sentence(exception)
+    log.error("%s", sentence, exc_info=sentence.startswith(UNFORESEEN))
+    return sentence
+
+
 def failure_sentence(exception: Exception) -> str:
     """What happened and what to do, in a sentence or two, for status.json and stderr."""
     if isinstance(exception, WorkbenchError):
@@ -127,7 +134,7 @@ def failure_sentence(exception: Exception) -> str:
         return f"{where} cannot be written; earlier states still load. Make it writable, then resume."
     if type(exception).__name__ == "OutOfMemoryError":
         return "The device ran out of memory. Lower hardware.micro_batch_tokens (batch_size may stay as it is)."
-    return f"Unexpected {type(exception).__name__}: {' '.join(str(exception).split())[:300]}. The log has the details."
+    return f"{UNFORESEEN}{type(exception).__name__}: {' '.join(str(exception).split())[:300]}. The log has the details."
 
 
 def _errno_of(exception: Exception) -> int | None:
@@ -149,10 +156,12 @@ def start_detached(run: Run) -> int:
     """
     if run.is_alive():
         raise already_worked_on(run.name)
+    python_path = [str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with open(run.log_path, "ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "resume", "--", run.name],  # --: a name may begin with a dash
-            cwd=PROJECT_ROOT,
+            # -P: a folder named pipeline where the user works is not this one. --: a name may begin with a dash.
+            [sys.executable, "-P", "-m", "pipeline", "resume", "--", run.name],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(python_path)},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -216,7 +225,9 @@ def _process_of(run: Run) -> Any:
         status = run.written_status()
         try:
             process = psutil.Process(status.pid)
-            if process.create_time() == status.process_started:
+            if status.process_started is not None and isclose(
+                seconds_after_boot(process), status.process_started, abs_tol=0.005  # systems count hundredths
+            ):
                 return process
         except psutil.NoSuchProcess:
             pass
@@ -228,7 +239,9 @@ def _process_of(run: Run) -> Any:
 def device_lock(device: str, stop: threading.Event) -> Iterator[None]:
     """One run at a time on a device of this machine; the others wait, `queued`. Raises: StopRequested."""
     folder = Path(tempfile.gettempdir()) / "volta-devices"
-    folder.mkdir(mode=0o777, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)     # for all users of the machine: mkdir heeds the umask
     lock = FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)
     while not lock.is_locked:
         if stop.is_set():

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.runs import Run, State
 
 if TYPE_CHECKING:
+    import psutil
+
     from pipeline.training import EvaluationResult, StepResult, Training
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ class Progress:
         self.status = replace(
             written,
             pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
+            process_started=seconds_after_boot(psutil.Process()),
             started_at=written.started_at or time.time(),
             eta_seconds=None,
         )
@@ -95,6 +97,13 @@ class Progress:
         self.saved = time.monotonic()
         if self.state_seconds > 0:
             self.state_seconds = max(self.state_seconds, (self.saved - started) / STATE_SHARE)
+
+
+def seconds_after_boot(process: psutil.Process) -> float:
+    """When a process started. Unlike the time of day, no change of the clock moves it."""
+    import psutil
+
+    return process.create_time() - psutil.boot_time()
 
 
 def metrics_line(result: StepResult | EvaluationResult) -> dict[str, Any]:

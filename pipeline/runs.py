@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal
 from filelock import FileLock, Timeout
 
 from pipeline.config import RUN_NAME_PATTERN, RUN_NAME_RULE, RunConfig, read_config
-from pipeline.exceptions import RunError
+from pipeline.exceptions import RunError, StorageError
 from pipeline.sources import BUNDLED_RUN, PROJECT_ROOT, run_root
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Status:
 
     state: State = "queued"
     pid: int | None = None
-    process_started: float | None = None  # as the system tells it: with the pid, it names one process for good
+    process_started: float | None = None  # seconds after the system's boot: with the pid, it names one process for good
     step: int = 0
     total_steps: int | None = None
     epoch: float = 0.0
@@ -242,22 +242,25 @@ class Run:
 
 
 def create_run(config: RunConfig) -> Run:
-    """Make the record, with its config whole, before anything else happens. Raises: RunError when the name is taken."""
+    """Make the record, with its config whole, before anything else happens.
+
+    Raises: RunError when the name is taken; StorageError when the run root cannot be written.
+    """
     folder = run_root() / check_run_name(config.name)
     if folder.exists():
         raise _name_taken(config.name)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Whole at once: a folder without its config would be neither a run nor free.
-        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-        write_json(temporary / "run_config.json", config.model_dump())
-        temporary.chmod(0o755)
-        os.rename(temporary, folder)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+            whole = Path(temporary) / "run"
+            whole.mkdir()
+            write_json(whole / "run_config.json", config.model_dump())
+            os.rename(whole, folder)
     except OSError as exception:
         if folder.exists():  # somebody else was quicker
-            shutil.rmtree(temporary, ignore_errors=True)
             raise _name_taken(config.name) from None
-        raise RunError(
+        raise StorageError(
             f"The run root {folder.parent} cannot be written ({exception.strerror}). Set VOLTA_HOME to another folder."
         ) from None
     return Run(folder, config)
@@ -299,7 +302,7 @@ def _run_folders() -> dict[str, Path]:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Replace a JSON file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")     # always the same: what a killed process left is written over
     try:
         with open(temporary, "wb") as file:
             file.write(json.dumps(_finite(values), indent=2, ensure_ascii=False).encode() + b"\n")
@@ -312,10 +315,10 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads(path.read_bytes())
-        return values
+        values = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _finite(value: Any) -> Any:

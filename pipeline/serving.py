@@ -48,6 +48,9 @@ async def query(request: Request) -> JSONResponse:
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import JSONResponse
 
+    if request.method != "POST":
+        wrong = f'{request.method} is not answered here. POST {{"sentences": ["...", ...]}}.'
+        return JSONResponse({"error": wrong}, 405, {"Allow": "POST"})
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -61,4 +64,5 @@ async def query(request: Request) -> JSONResponse:
 def query_route() -> Route:
     from starlette.routing import Route
 
-    return Route("/query", query, methods=["POST"])
+    # All methods, so that a wrong one is answered in the same form as anything else that is wrong.
+    return Route("/query", query, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])

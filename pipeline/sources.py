@@ -99,9 +99,11 @@ def find_data(source: str) -> Place:
     Raises: DataError for a URL or traversal (before any look at the disk), or with the nearest names that work.
     """
     name = _refuse_unsafe(source, DataError, "sst2, starter, a data file or folder, or a Hub data set owner/name")
-    if _PLAIN_NAME.fullmatch(name) and has_split_files(data_root() / name):
-        return Place(name, "local", str(data_root() / name))
     path, hub_id = _path(name), _hub_id(name, DATA_SHORT_NAMES)
+    # The folder of sst2 is also that of SST2 and of stanfordnlp/sst2.
+    folder_name = next((short for short, known in DATA_SHORT_NAMES.items() if known == hub_id), name)
+    if _PLAIN_NAME.fullmatch(folder_name) and has_split_files(data_root() / folder_name):
+        return Place(name, "local", str(data_root() / folder_name))
     is_folder = _names_a_path(name) and (has_split_files(path) or (os.path.isdir(path) and not hub_id))
     if os.path.isfile(path) or is_folder:
         return Place(name, "local", os.path.abspath(path))     # a link keeps its name, and so its ending

@@ -140,7 +140,7 @@ class Training:
             micro_loss = cross_entropy(logits.float(), gold_ids, reduction="sum") / len(rows)
             loss += micro_loss.item()
             if not math.isfinite(loss):
-                raise TrainingError(self._not_a_number("loss", loss))
+                raise self._not_a_number("loss", loss, self.step + 1)
             self.accelerator.backward(micro_loss)
         grad_norm = self._update()
         self.step += 1
@@ -169,24 +169,29 @@ class Training:
         grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm).item()
         # With fp16 the scaler itself skips a step whose gradients overflowed, and lowers its scale.
         if not math.isfinite(grad_norm) and self.accelerator.scaler is None:
-            raise TrainingError(self._not_a_number("gradient norm", grad_norm))
+            raise self._not_a_number("gradient norm", grad_norm, self.step + 1)
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
         return grad_norm
 
-    def _not_a_number(self, what: str, value: float) -> str:
-        return (
-            f"The {what} became {value} at step {self.step + 1}; the last good state is kept. "
+    def _not_a_number(self, what: str, value: float, step: int) -> TrainingError:
+        if step == 0:
+            return TrainingError(
+                f"The {what} is {value} before the first step: the weights of '{self.config.model.base}' "
+                "are damaged. Choose another model.base."
+            )
+        return TrainingError(
+            f"The {what} became {value} at step {step}; the last good state is kept. "
             "Lower optim.learning_rate, lengthen the warm-up, or set hardware.precision to fp32."
         )
 
     def _evaluate(self) -> EvaluationResult:
         self.model.eval()
         logits = predict_logits(self.model, self.validation.encoded)
+        if not np.isfinite(logits).all():
+            raise self._not_a_number("validation loss", math.nan, self.step)
         metrics = compute_metrics(logits, self.validation.gold_ids, self.label_names)
-        if not math.isfinite(metrics["loss"]):
-            raise TrainingError(self._not_a_number("validation loss", metrics["loss"]))
         is_best = self._note_evaluation(metrics)
         return EvaluationResult(self.step, self.epoch, "validation", metrics, is_best, logits)
 

@@ -34,7 +34,7 @@ def volta(*arguments: str, stdin: str = "") -> Answer:
     stdout, stderr = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
         patch.setattr(sys, "argv", ["pipeline", *arguments])
-        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         patch.setattr(logging.getLogger(), "handlers", [])
         patch.setenv("TRANSFORMERS_VERBOSITY", "error")
         with pytest.raises(SystemExit) as ended:

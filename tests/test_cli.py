@@ -239,6 +239,16 @@ def test_a_run_that_does_not_exist_ends_with_2_and_the_nearest_name(trained: Pat
     assert answer.stderr.startswith("There is no run 'tiney'. Did you mean tiny")
 
 
+def test_a_run_root_that_cannot_be_written_ends_with_1(
+    tiny_values: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VOLTA_HOME", str(tmp_path / "file"))
+    answer = volta(*training_arguments(tiny_values))
+    assert (answer.status, answer.stdout) == (1, "")
+    assert "cannot be written" in answer.stderr and "Set VOLTA_HOME to another folder." in answer.stderr
+
+
 def test_logs_are_what_the_process_printed(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits for a run that has ended"))
     assert volta("logs", "tiny") == Answer(0, (trained / "tiny/log.txt").read_text(encoding="utf-8"), "")
@@ -287,6 +297,21 @@ def test_a_damaged_run_is_told_on_stderr_and_the_others_are_listed(run_root: Pat
 
 
 # evaluate
+
+
+def test_evaluate_reads_other_data_by_the_columns_and_the_encoding_that_are_named(
+    trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in tiny_data.read_text(encoding="utf-8").splitlines()]
+    lines = ["né,was,urteil", *(f"x,{row['text']} {number} schön,{row['label']}" for number, row in enumerate(rows))]
+    path = tmp_path / "other.csv"
+    path.write_text("\n".join(lines), encoding="latin-1")
+    named = ["--text-column", "was", "--label-column", "urteil", "--encoding", "latin-1"]
+    [line] = volta("evaluate", "tiny", "--data", str(path), *named, "--split", "test").lines
+    assert (line["data"], line["n"]) == (str(path), 24)
+    assert volta("evaluate", "tiny", *named) == Answer(
+        2, "", "Columns and encoding are those of other data. Name these with --data.\n"
+    )
 
 
 def test_evaluate_answers_with_one_line_of_metrics(trained: Path, tiny_data: Path) -> None:

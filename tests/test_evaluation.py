@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import make_config
+from pipeline.config import DataConfig, make_config
 from pipeline.data import load_splits, slug
 from pipeline.evaluation import evaluate_run
 from pipeline.exceptions import DataError, RunError
@@ -91,7 +91,7 @@ def test_a_model_with_its_labels_in_another_order_is_as_good(run: Run, tiny_valu
     assert (kept.logits.argmax(axis=1) == kept.gold_ids).mean() == one["accuracy"]
 
 
-def test_other_data_with_the_same_labels_are_measured_and_cleaned_as_the_runs_own(
+def test_other_data_with_the_same_labels_are_measured(
     run_root: Path, tiny_values: dict, sharp_model: Path, tmp_path: Path
 ) -> None:
     clean = {"html": True, "lowercase": True}
@@ -102,7 +102,8 @@ def test_other_data_with_the_same_labels_are_measured_and_cleaned_as_the_runs_ow
         {"text": "<b>GOOD</b> " + " ".join(random.choice(["film", "STORY", "actor"], 6)) + f" {row}", "label": label}
         for row in range(30) for label in ("positive", "negative")
     ])
-    result = evaluate_run(cleaning, str(other), "test", save=True)
+    data = DataConfig(source=str(other), clean=cleaning.config.data.clean)
+    result = evaluate_run(cleaning, data, "test", save=True)
     assert result["data"] == str(other)
     kept = read_predictions(cleaning.folder / "predictions/other/test.parquet")
     assert len(kept.texts) == result["n"] > 0
@@ -115,7 +116,7 @@ def test_data_with_a_label_that_the_model_does_not_know_are_refused(run: Run, tm
         tmp_path / "three.jsonl", [{"text": f"good film {row}", "label": labels[row % 3]} for row in range(60)]
     )
     with pytest.raises(DataError) as caught:
-        evaluate_run(run, str(other), "test")
+        evaluate_run(run, DataConfig(source=str(other)), "test")
     assert str(caught.value) == (
         "The data has the label 'neutral', which the model does not know; it knows: negative, positive. "
         "Choose data with the same labels."
@@ -131,7 +132,7 @@ def test_an_unknown_split_is_refused_with_those_there_are(run: Run, split: str) 
 
 def test_data_that_are_not_there_are_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"There is no file '.*none\.csv'"):
-        evaluate_run(run, str(tmp_path / "none.csv"))
+        evaluate_run(run, DataConfig(source=str(tmp_path / "none.csv")))
 
 
 def test_a_run_that_has_no_model_yet_is_refused(run_root: Path, tiny_values: dict) -> None:

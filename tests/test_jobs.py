@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -21,6 +23,7 @@ from pipeline import jobs
 from pipeline.config import make_config
 from pipeline.exceptions import RunError
 from pipeline.jobs import carry_out, device_lock, failure_sentence, start_detached, stop
+from pipeline.progress import seconds_after_boot
 from pipeline.runs import Run, Status, create_run, load_run
 
 
@@ -124,6 +127,18 @@ def test_stop_finishes_the_step_saves_and_resume_goes_on_to_the_same_end(run_roo
     assert differences(run, twin) == []
 
 
+def test_a_run_is_stopped_although_the_clock_was_set_meanwhile(
+    run_root: Path, long_values: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(make_config(long_values))
+    start_detached(run)
+    wait_until(lambda: len(run.metrics()) > 3)
+    create_time, boot_time = psutil.Process.create_time, psutil.boot_time()
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot_time + 3600)  # as systems tell it after the clock was set
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3600)
+    assert stop(run).state == "stopped"
+
+
 def test_a_run_that_does_not_stop_is_ended_by_force_and_shows_as_interrupted(run_root: Path, long_values: dict) -> None:
     run = create_run(make_config(long_values))
     script = """
@@ -148,7 +163,11 @@ def test_another_process_with_the_old_pid_is_never_touched(run_root: Path, tiny_
     try:
         run = create_run(make_config(tiny_values))
         run.write_status(
-            Status(state="running", pid=stranger.pid, process_started=psutil.Process(stranger.pid).create_time() - 100)
+            Status(
+                state="running",
+                pid=stranger.pid,
+                process_started=seconds_after_boot(psutil.Process(stranger.pid)) - 100,
+            )
         )
         with pytest.raises(RunError, match="'tiny' is interrupted: there is nothing to stop."):
             stop(run)
@@ -184,6 +203,8 @@ def test_a_run_waits_for_its_device_as_queued_and_starts_when_it_is_free(run_roo
         wait_until(lambda: run.status().state == "queued" and run.status().pid)
         time.sleep(1)
         assert run.status().state == "queued" and run.metrics() == []
+        locks = Path(tempfile.gettempdir()) / "volta-devices"
+        assert locks.stat().st_mode & 0o777 == 0o777    # other users' runs wait there, too
     wait_until(lambda: run.status().state == "finished")
 
 
@@ -288,6 +309,18 @@ def test_a_read_only_record_ends_the_process_with_status_1_and_the_reason(
 )
 def test_failures_are_told_in_a_sentence(exception: Exception, expected: str) -> None:
     assert failure_sentence(exception).startswith(expected)
+
+
+def test_a_detached_run_works_in_the_folder_it_was_started_from(
+    run_root: Path, tiny_values: dict, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(tiny_data, tmp_path / "reviews.jsonl")
+    (tmp_path / "pipeline").mkdir()     # a folder of the same name is not taken for Volta's
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOLTA_HOME", "runs")
+    run = create_run(make_config({**tiny_values, "data": {"source": "reviews.jsonl"}}))
+    start_detached(run)
+    wait_until(lambda: run.status().state == "finished")
 
 
 def test_a_detached_run_outlives_the_process_that_started_it(run_root: Path, long_values: dict) -> None:

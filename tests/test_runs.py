@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline import runs
 from pipeline.config import make_config
-from pipeline.exceptions import RunError
+from pipeline.exceptions import RunError, StorageError
 from pipeline.runs import Run, Status, check_run_name, create_run, load_run, run_names, write_json
 
 
@@ -198,6 +199,12 @@ def test_an_unknown_field_of_a_later_version_in_status_is_ignored(run: Run) -> N
     assert run.status() == replace(Status(), state="finished")
 
 
+@pytest.mark.parametrize("content", ["[1]", "3", "{", ""])
+def test_a_damaged_status_is_that_of_a_run_that_was_interrupted(run: Run, content: str) -> None:
+    (run.folder / "status.json").write_text(content, encoding="utf-8")
+    assert run.status() == replace(Status(), state="interrupted")
+
+
 def test_runs_are_listed_newest_first_and_strangers_are_not_runs(run: Run) -> None:
     create_run(make_config({"name": "b-run"}))
     os.utime(run.folder / "run_config.json", (1, 1))
@@ -210,5 +217,15 @@ def test_runs_are_listed_newest_first_and_strangers_are_not_runs(run: Run) -> No
 def test_a_run_root_that_cannot_be_made_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VOLTA_HOME", str(tmp_path / "file"))
-    with pytest.raises(RunError, match="The run root .* cannot be written .*Set VOLTA_HOME to another folder"):
+    with pytest.raises(StorageError, match="The run root .* cannot be written .*Set VOLTA_HOME to another folder"):
         create_run(make_config({"name": "a"}))
+
+
+def test_a_record_that_cannot_be_written_whole_leaves_nothing(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_json", refuse)
+    with pytest.raises(StorageError, match="cannot be written \\(No space left on device\\)"):
+        create_run(make_config({"name": "a"}))
+    assert list(run_root.iterdir()) == []

@@ -133,4 +133,7 @@ def test_the_largest_body_that_is_taken_is_answered(client: TestClient, monkeypa
 
 
 def test_other_methods_are_refused(client: TestClient) -> None:
-    assert client.get("/query").status_code == 405
+    for method in ("GET", "PUT", "DELETE"):
+        response = client.request(method, "/query")
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+        assert response.json() == {"error": f'{method} is not answered here. POST {{"sentences": ["...", ...]}}.'}

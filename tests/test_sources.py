@@ -148,6 +148,13 @@ def test_the_data_root_wins_over_the_hub_and_over_what_the_project_brings(places
         assert find_data(name) == Place(name, "local", str(folder))
 
 
+@pytest.mark.parametrize("name", ["SST2", "stanfordnlp/sst2"])
+def test_other_names_of_a_known_data_set_are_found_in_its_folder(places, monkeypatch, name):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    folder = data_folder(places / "data" / "sst2")
+    assert find_data(name) == Place(name, "local", str(folder))
+
+
 def test_without_a_data_root_the_folder_beside_the_checkout_is_one(places, monkeypatch):
     monkeypatch.delenv("VOLTA_DATA")
     folder = data_folder(places / "shared" / "data" / "sst2")

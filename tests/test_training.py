@@ -203,6 +203,14 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_weights(tiny_model
     assert torch.equal(weights(training)["bert.encoder.layer.0.attention.self.query.weight"], before)
 
 
+def test_a_base_with_damaged_weights_is_told_before_the_first_step(tiny_model: Path) -> None:
+    training = make_training(tiny_model)
+    with torch.no_grad():
+        training.model.classifier.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="The validation loss is nan before the first step: the weights of"):
+        next(training.results())
+
+
 def test_a_gradient_that_is_no_number_ends_the_run_before_any_weight_moves(tiny_model: Path) -> None:
     training = make_training(tiny_model)
     training.model.classifier.weight.register_hook(lambda gradient: gradient * float("inf"))
