@@ -156,17 +156,9 @@ def start_detached(run: Run) -> int:
     """
     if run.is_alive():
         raise already_worked_on(run.name)
-    python_path = [str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with open(run.log_path, "ab") as file:
-        process = subprocess.Popen(
-            # -P: a folder named pipeline where the user works is not this one. --: a name may begin with a dash.
-            [sys.executable, "-P", "-m", "pipeline", "resume", "--", run.name],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(python_path)},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+        # --: a name may begin with a dash
+        process = start_command(["resume", "--", run.name], stdout=file, stderr=file)
     while not run.is_alive():
         if process.poll() is not None:
             if run.written_status().pid == process.pid:  # it has been and gone
@@ -174,6 +166,21 @@ def start_detached(run: Run) -> int:
             raise RunError(f"'{run.name}' could not be started. Its log says: {run.log_tail(3) or '(nothing)'}")
         time.sleep(0.05)
     return process.pid
+
+
+def start_command(arguments: list[str], **streams: Any) -> subprocess.Popen[str]:
+    """Start `python -m pipeline ...` where the user works, to find the same files; it outlives this process."""
+    python_path = [str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        # -P: a folder named pipeline where the user works is not taken for this one
+        [sys.executable, "-P", "-m", "pipeline", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(python_path)},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+        **streams,
+    )
 
 
 def check_startable(config: RunConfig) -> Splits:

@@ -16,6 +16,7 @@ from tabs.access import check_may_change
 from tabs.shared import (
     Block,
     asked_run,
+    begin_command,
     blocks_view,
     chart_view,
     command_problem,
@@ -25,7 +26,6 @@ from tabs.shared import (
     number,
     problem,
     remember_in_url,
-    start_command,
     text,
 )
 
@@ -182,7 +182,7 @@ def _command_on_run(
     if run is None:
         yield [text("No run is chosen. Choose one under 'Run'.", "problem")]
         return
-    process = start_command([*command, "--", run.name])  # --: a run's name may begin with a dash
+    process = begin_command([*command, "--", run.name])  # --: a run's name may begin with a dash
     yield [text(words.format(run.name), "note")]
     failed = command_problem(process)
     yield [text(failed, "problem")] if failed else []

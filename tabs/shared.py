@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import gradio as gr
 
 from pipeline.exceptions import WorkbenchError
+from pipeline.jobs import start_command
 from pipeline.runs import Run, load_run, run_names
-from pipeline.sources import PROJECT_ROOT
 
 Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
 Tone = Literal["plain", "hint", "note", "problem"]
@@ -155,18 +154,9 @@ def write_kept(key: str, names: Sequence[str] = ()) -> str:
 # Commands: the page does nothing to a run that a terminal could not do
 
 
-def start_command(arguments: Sequence[str]) -> subprocess.Popen[str]:
+def begin_command(arguments: list[str]) -> subprocess.Popen[str]:
     """Start `python -m pipeline ...`; it outlives the page, and the app."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments],
-        cwd=PROJECT_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    return start_command(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def command_problem(process: subprocess.Popen[str]) -> str | None:

@@ -18,13 +18,13 @@ from tabs.data_view import data_blocks
 from tabs.run_panel import build_run_panel, look_anew, remember_run
 from tabs.shared import (
     Block,
+    begin_command,
     blocks_view,
     command_problem,
     kept_by_browser,
     problem,
     read_kept,
     remember_in_url,
-    start_command,
     tab_heading,
     text,
     write_kept,
@@ -114,7 +114,7 @@ def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> It
         yield [problem(exception)], gr.skip(), gr.skip()
         return
     values = _values(form)
-    process = start_command(train_arguments(preset, values))
+    process = begin_command(train_arguments(preset, values))
     yield [text("Checking data and model, then starting …", "note")], gr.skip(), gr.skip()
     if failed := command_problem(process):
         yield [text(failed, "problem")], gr.skip(), gr.skip()

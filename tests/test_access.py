@@ -49,7 +49,7 @@ def test_no_handler_does_anything_for_a_visitor(
 ) -> None:
     started: list[object] = []
     for module in ("tabs.run_panel", "tabs.train_tab"):
-        monkeypatch.setattr(f"{module}.start_command", lambda arguments: started.append(arguments))
+        monkeypatch.setattr(f"{module}.begin_command", lambda arguments: started.append(arguments))
     form = [preset_values("quick")[name] for name in form_fields()]
     upload = tmp_path / "mine.csv"
     upload.write_text("text,label\n")

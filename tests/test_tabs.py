@@ -16,7 +16,7 @@ from pipeline.runs import Run, Status, create_run
 from tabs import predict_tab
 from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page
 from tabs.run_panel import follow, run_blocks, run_facts
-from tabs.shared import command_problem, count, duration, number, start_command
+from tabs.shared import begin_command, command_problem, count, duration, number
 from tabs.train_tab import keep_upload
 
 PROJECT_ROOT = Path(__file__).parents[1]
@@ -146,8 +146,8 @@ def test_an_upload_is_kept_in_the_run_root_under_its_own_name(run_root: Path, tm
 
 
 def test_a_command_that_fails_leaves_its_sentence(run_root: Path) -> None:
-    assert "There is no run 'gone'" in (command_problem(start_command(["stop", "--", "gone"])) or "")
-    assert command_problem(start_command(["fields"])) is None
+    assert "There is no run 'gone'" in (command_problem(begin_command(["stop", "--", "gone"])) or "")
+    assert command_problem(begin_command(["fields"])) is None
 
 
 def test_the_page_is_built_before_torch_or_plotly_are_imported(run_root: Path) -> None:
