@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from reports.curves import Curves, smoothed
+import numpy as np
+
+from reports.curves import Curves, Series, smoothed, thinned
 
 # Middle tones: each has at least 3:1 on a white and on a black page. Never told apart by colour alone: names, dashes.
 TEAL = "#0d9488"
 ORANGE = "#d97706"
+RUN_COLORS = (TEAL, ORANGE, "#6d7fd6", "#d1558f", "#6f8f1f", "#a1724a", "#2b8ccc", "#b56ad0")
 MAX_MARKERS = 100               # more of them would hide the line
+MAX_POINTS = 1_000              # of one line
+MAX_POINTS_OF_ALL = 10_000      # of the lines of one chart that are alike: with many runs each has fewer
+MIN_POINTS = 50
+SMOOTHING = 0.9                 # weight of the past, unless the reader chooses another
 
 Chart = dict[str, Any]  # title, figure (plotly's data and layout) or None, and what to say while there is none
+Axis = Literal["step", "epoch", "minutes"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run to be drawn."""
+
+    name: str
+    curves: Curves
+    num_validation: int | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """How the reader looks at the runs."""
+
+    axis: Axis = "step"
+    smoothing: float = SMOOTHING
+
+
+FIRST_VIEW = View()
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of a chart for each run: a column of its steps, or of its evaluations."""
+
+    column: str
+    name: str
+    of_evaluations: bool = False
+    dash: str = "solid"
+    scale: float = 1.0
+    is_smoothed: bool = False
+    is_noisy: bool = False      # shown as it is, too, faintly
+
+
+TRAIN_LOSS = _Line("loss", "train (smoothed)", is_smoothed=True, is_noisy=True)
+VALIDATION_LOSS = _Line("loss", "validation", of_evaluations=True, dash="dot")
+MACRO_F1 = _Line("macro_f1", "macro F1", of_evaluations=True)
+ACCURACY = _Line("accuracy", "accuracy", of_evaluations=True, dash="dot")
 
 
 def plotly_script() -> Path:
@@ -23,68 +72,91 @@ def plotly_script() -> Path:
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
-def loss_chart(run_name: str, curves: Curves, num_validation: int | None) -> Chart:
+def loss_chart(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> Chart:
     """Loss of the training steps and of the evaluations on validation, in nats per example."""
-    steps, losses = curves.train_loss()
-    points = curves.evaluation_points()
-    bold: list[dict[str, Any]] = [
-        _line("train (smoothed)", steps, smoothed(losses), TEAL),
-        _line("validation", *_column(points, "loss"), ORANGE, dash="dot", markers=True),
-    ]
-    faint = {**_line("train", steps, losses, TEAL), "opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
-    title = f"Loss{_on(num_validation)}"
-    return _chart(run_name, title, [faint, *bold], "nats per example", "The curve begins with the first step.")
+    return _chart(f"Loss{_on(runs)}", runs, view, [TRAIN_LOSS, VALIDATION_LOSS], "nats per example", "step")
 
 
-def score_chart(run_name: str, curves: Curves, num_validation: int | None) -> Chart:
+def score_chart(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> Chart:
     """Macro F1 and accuracy on validation."""
-    points = curves.evaluation_points()
-    traces = [
-        _line("macro F1", *_column(points, "macro_f1"), TEAL, markers=True),
-        _line("accuracy", *_column(points, "accuracy"), ORANGE, dash="dot", markers=True),
-    ]
-    title = f"Macro F1 and accuracy{_on(num_validation)}"
-    return _chart(run_name, title, traces, "", "The curve begins with the first evaluation.")
+    return _chart(f"Macro F1 and accuracy{_on(runs)}", runs, view, [MACRO_F1, ACCURACY], "", "evaluation")
 
 
-def no_chart(title: str, empty: str) -> Chart:
-    return {"title": title, "figure": None, "empty": empty}
-
-
-def _on(num_validation: int | None) -> str:
-    return f", validation n = {num_validation:,}" if num_validation else ""
-
-
-def _column(points: list[dict[str, Any]], name: str) -> tuple[list[int], list[float | None]]:
-    return [point["step"] for point in points], [point[name] for point in points]
-
-
-def _line(
-    name: str, x: list[int], y: list[float | None], color: str, dash: str = "solid", markers: bool = False
-) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "name": name,
-        "x": x,
-        "y": [None if value is None else float(f"{value:.5g}") for value in y],
-        "mode": "lines+markers" if markers and len(x) <= MAX_MARKERS else "lines",
-        "line": {"color": color, "width": 2, "dash": dash},
-        "marker": {"color": color, "size": 6},
-        "hovertemplate": "%{y:.3f}",
+def training_charts(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> list[Chart]:
+    """Learning rate, gradient norm, speed and memory of the training steps."""
+    lines = {
+        "Learning rate": (_Line("learning_rate", "learning rate"), ""),
+        "Gradient norm, before clipping": (_Line("grad_norm", "norm (smoothed)", is_smoothed=True), ""),
+        "Examples per second": (_Line("examples_per_second", "examples (smoothed)", is_smoothed=True), ""),
+        "Tokens per second, padding aside": (_Line("tokens_per_second", "tokens (smoothed)", is_smoothed=True), ""),
+        "Memory": (_Line("memory_bytes", "memory", scale=1e-9), "GB"),
     }
+    return [_chart(title, runs, view, [line], y_title, "step") for title, (line, y_title) in lines.items()]
 
 
-def _chart(run_name: str, title: str, traces: list[dict[str, Any]], y_title: str, empty: str) -> Chart:
+def _on(runs: Sequence[Drawn]) -> str:
+    """On how many examples the figures stand, where it is the same for all."""
+    sizes = {run.num_validation for run in runs}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return f", validation n = {size:,}" if size else ""
+
+
+def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line], y_title: str, first: str) -> Chart:
+    traces: list[dict[str, Any]] = []
+    for index, run in enumerate(runs):
+        for line in lines:
+            traces += _traces(run, index, len(runs), line, view)
     if not any(trace["x"] for trace in traces):
-        return no_chart(title, empty)
+        return {"title": title, "figure": None, "empty": f"The curve begins with the first {first} of a run."}
     layout = {
-        "uirevision": run_name,  # constant while a run is drawn: the reader's zoom outlives an update
+        # Constant while the same runs are drawn: the reader's zoom outlives an update.
+        "uirevision": " ".join([view.axis, *(run.name for run in runs)]),
         "height": 280,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "maxheight": 0.3},
         "hovermode": "x unified",
-        # At least ten steps wide: a single point would have an axis of fractions.
-        "xaxis": {"title": {"text": "step"}, "tickformat": ",d", "autorangeoptions": {"include": [0, 10]}},
+        "xaxis": _x_axis(view.axis),
         "yaxis": {"title": {"text": y_title}},
     }
-    return {"title": title, "figure": {"data": traces, "layout": layout}, "empty": empty}
+    return {"title": title, "figure": {"data": traces, "layout": layout}, "empty": ""}
+
+
+def _x_axis(axis: Axis) -> dict[str, Any]:
+    if axis == "step":  # at least ten steps wide: a single point would have an axis of fractions
+        return {"title": {"text": "step"}, "tickformat": ",d", "autorangeoptions": {"include": [0, 10]}}
+    words = {"epoch": "epoch", "minutes": "minutes in training steps"}
+    return {"title": {"text": words[axis]}, "rangemode": "tozero"}
+
+
+def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> list[dict[str, Any]]:
+    max_points = max(MIN_POINTS, min(MAX_POINTS, MAX_POINTS_OF_ALL // num_runs))
+    series = thinned(run.curves.evaluations if line.of_evaluations else run.curves.steps, max_points)
+    x, y = _x(series, view.axis), series[line.column] * line.scale
+    alone = num_runs == 1
+    # One run: its lines differ by colour, too. Several: a colour each, and lines differ by their dashes.
+    color = RUN_COLORS[index % len(RUN_COLORS)] if not alone else ORANGE if line.dash == "dot" else TEAL
+    smooth = view.smoothing if line.is_smoothed else 0.0
+    name = line.name if smooth or not line.is_smoothed else line.name.removesuffix(" (smoothed)")
+    trace = {
+        "type": "scatter",
+        "name": name if alone else f"{run.name}, {name}",
+        "x": _json(x),
+        "y": _json(smoothed(y, smooth) if smooth else y),
+        "mode": "lines+markers" if line.of_evaluations and len(x) <= MAX_MARKERS else "lines",
+        "line": {"color": color, "width": 2, "dash": line.dash},
+        "marker": {"color": color, "size": 6},
+        "hovertemplate": "%{y:.3~g}" if line.column == "learning_rate" else "%{y:.3f}",
+    }
+    if not (line.is_noisy and smooth and alone):
+        return [trace]
+    faint = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
+    return [{**trace, "name": name.removesuffix(" (smoothed)"), "y": _json(y), **faint}, trace]
+
+
+def _x(series: Series, axis: Axis) -> np.ndarray:
+    return series["seconds"] / 60 if axis == "minutes" else series[axis]
+
+
+def _json(values: np.ndarray) -> list[float | None]:
+    """Five digits; whole numbers as such, and null for what is no number, which JSON cannot hold."""
+    return [None if not np.isfinite(value) else float(f"{value:.5g}") if value % 1 else int(value) for value in values]

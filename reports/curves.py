@@ -2,61 +2,88 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-MAX_POINTS = 1_000
-SMOOTHING = 0.9  # weight of the past in the smoothed loss
-RUNS_KEPT = 4  # curves in memory at once
+import numpy as np
+import pyarrow as pa
+
+RUNS_KEPT = 256  # curves in memory at once: 80 bytes a step
 TAIL_BYTES = 512  # compared before reading on; timings make any 512 bytes of the file its own
+STEP_COLUMNS = (
+    "step",
+    "epoch",
+    "seconds",
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "examples_per_second",
+    "tokens_per_second",
+    "memory_bytes",
+)
+EVALUATION_COLUMNS = ("step", "epoch", "seconds", "loss", "accuracy", "macro_f1")
+
+Series = dict[str, np.ndarray]  # by column, each (N,) float64; NaN where the file has no number
 
 
-@dataclass
+def _empty(columns: tuple[str, ...]) -> Series:
+    return {name: np.empty(0) for name in columns}
+
+
+@dataclass(frozen=True)
 class Curves:
-    """What is drawn of a run, read so far. `evaluations` are those on validation."""
+    """What is drawn of a run, read so far."""
 
-    steps: list[int] = field(default_factory=list)  # N
-    losses: list[float | None] = field(default_factory=list)  # N, train; None where it was no number
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    steps: Series = field(default_factory=lambda: _empty(STEP_COLUMNS))  # of training
+    evaluations: Series = field(default_factory=lambda: _empty(EVALUATION_COLUMNS))  # on validation
     num_bytes: int = 0  # of the file, up to the last whole line
     tail: bytes = b""  # the last bytes before there
 
     @property
     def version(self) -> tuple[int, int, int]:
         """Changes whenever what is drawn may have changed."""
-        return len(self.steps), len(self.evaluations), self.num_bytes
-
-    def train_loss(self) -> tuple[list[int], list[float | None]]:
-        """At most 1,000 points (step, mean loss of the steps since the point before)."""
-        size = 1
-        while len(self.steps) > size * MAX_POINTS:
-            size *= 2  # by doubling, so that points stay where they are while the run goes on
-        if size == 1:
-            return self.steps[:], self.losses[:]
-        starts = range(0, len(self.steps), size)
-        return [self.steps[min(start + size, len(self.steps)) - 1] for start in starts], [
-            _mean(self.losses[start : start + size]) for start in starts
-        ]
-
-    def evaluation_points(self) -> list[dict[str, Any]]:
-        """At most 1,000 evaluations, the last one always among them."""
-        stride = -(-len(self.evaluations) // MAX_POINTS) or 1
-        return self.evaluations[::-1][::stride][::-1]
+        return len(self.steps["step"]), len(self.evaluations["step"]), self.num_bytes
 
 
-def smoothed(values: list[float | None]) -> list[float | None]:
-    """Exponential moving average, corrected for its start, so that the first value is not overweighted."""
-    average, weight = 0.0, 0.0
-    result: list[float | None] = []
-    for value in values:
-        if value is not None:
-            average = SMOOTHING * average + (1 - SMOOTHING) * value
-            weight = SMOOTHING * weight + (1 - SMOOTHING)
-        result.append(average / weight if weight else None)
+def thinned(series: Series, max_points: int) -> Series:
+    """At most `max_points` points: means over equally many rows, each standing at the last of them."""
+    num_rows, size = len(series["step"]), 1
+    while num_rows > size * max_points:
+        size *= 2  # by doubling, so that points stay where they are while the run goes on
+    if size == 1:
+        return series
+    starts = np.arange(0, num_rows, size)
+    ends = np.minimum(starts + size, num_rows)
+    return {
+        name: values[ends - 1] if name in ("step", "epoch", "seconds") else _means(values, starts)
+        for name, values in series.items()
+    }
+
+
+def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Of the numbers from each start to the next; NaN where there is none."""
+    known = np.isfinite(values)
+    counts = np.add.reduceat(known.astype(float), starts)
+    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
+    """Exponential moving average (`weight` of the past), corrected for its start: the first value is not overweighted.
+
+    (N,) to (N,); where there is no number, the average so far.
+    Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 3 (the correction).
+    """
+    average, total = 0.0, 0.0
+    result = np.full(len(values), np.nan)
+    for index, value in enumerate(values):
+        if np.isfinite(value):
+            average = weight * average + (1 - weight) * value
+            total = weight * total + (1 - weight)
+        if total:
+            result[index] = average / total
     return result
 
 
@@ -70,39 +97,51 @@ def read_curves(path: Path) -> Curves:
     A resume cuts the file back, and it may have grown past its old length since: then it is read anew.
     """
     with _reading:
-        curves = _known.setdefault(path, Curves())
-        _known.move_to_end(path)
-        while len(_known) > RUNS_KEPT:
-            _known.popitem(last=False)
+        curves = _known.get(path, Curves())
         try:
             with open(path, "rb") as file:
                 file.seek(curves.num_bytes - len(curves.tail))
                 if file.read(len(curves.tail)) != curves.tail:
-                    curves = _known[path] = Curves()
+                    curves = Curves()
                     file.seek(0)
-                _append(curves, file.read())
+                curves = _with_lines(curves, file.read())
         except FileNotFoundError:
-            curves = _known[path] = Curves()
-        # A copy: another thread may read on while this one draws.
-        return replace(curves, steps=curves.steps[:], losses=curves.losses[:], evaluations=curves.evaluations[:])
+            curves = Curves()
+        _known[path] = curves
+        _known.move_to_end(path)
+        while len(_known) > RUNS_KEPT:
+            _known.popitem(last=False)
+        return curves
 
 
-def _append(curves: Curves, data: bytes) -> None:
+def _with_lines(curves: Curves, data: bytes) -> Curves:
     end = data.rfind(b"\n") + 1  # a last line may still be in the making
     if not end:
-        return
-    for line in json.loads(b"[" + data[: end - 1].replace(b"\n", b",") + b"]"):
-        if "split" not in line:
-            curves.steps.append(line["step"])
-            curves.losses.append(line["loss"])
-        elif line["split"] == "validation":
-            curves.evaluations.append(
-                {name: line.get(name) for name in ("step", "epoch", "loss", "accuracy", "macro_f1")}
-            )
-    curves.num_bytes += end
-    curves.tail = (curves.tail + data[:end])[-TAIL_BYTES:]
+        return curves
+    found = _parsed(data[:end])
+    is_step = np.array([split is None for split in found["split"].to_pylist()], dtype=bool)
+    on_validation = found["split"].to_numpy(zero_copy_only=False) == "validation"
+    steps = _appended(curves.steps, found, is_step)
+    evaluations = _appended(curves.evaluations, found, on_validation)
+    if len(steps["step"]):  # an evaluation has no clock of its own: it stands where the steps before it ended
+        evaluations["seconds"] = np.interp(evaluations["step"], steps["step"], steps["seconds"], left=0.0)
+    return Curves(steps, evaluations, curves.num_bytes + end, (curves.tail + data[:end])[-TAIL_BYTES:])
 
 
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _parsed(lines: bytes) -> pa.Table:
+    import pyarrow.json
+
+    numbers = dict.fromkeys((*STEP_COLUMNS, *EVALUATION_COLUMNS))
+    options = pyarrow.json.ParseOptions(
+        explicit_schema=pa.schema([("split", pa.string()), *((name, pa.float64()) for name in numbers)]),
+        unexpected_field_behavior="ignore",
+    )
+    reading = pyarrow.json.ReadOptions(block_size=8 * 2**20)  # longer than any line
+    return pyarrow.json.read_json(pa.BufferReader(lines), reading, options)
+
+
+def _appended(series: Series, found: pa.Table, rows: np.ndarray) -> Series:
+    return {
+        name: np.concatenate([values, found[name].to_numpy(zero_copy_only=False)[rows]])
+        for name, values in series.items()
+    }

@@ -10,7 +10,7 @@ import gradio as gr
 
 from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run, Status, run_names
-from reports.charts import loss_chart, no_chart, score_chart
+from reports.charts import Drawn, loss_chart, score_chart
 from reports.curves import read_curves
 from tabs.access import check_may_change
 from tabs.shared import (
@@ -43,8 +43,6 @@ STATE_WORDS = {
 }
 METRIC_WORDS = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 NO_RUN = [text("No run is chosen. Fill in the form above and press Start, or choose an earlier run here.", "hint")]
-NO_LOSS = no_chart("Loss", "The curve begins with the first step of a run.")
-NO_SCORE = no_chart("Macro F1 and accuracy", "The curve begins with the first evaluation of a run.")
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,12 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
         "seconds": FAST_SECONDS if run and status.is_active else SLOW_SECONDS,
     }
     new = {key for key, version in versions.items() if key not in seen or seen[key] != version}
-    num_validation = _num_validation(run) if "curves" in new else None
+    drawn = [Drawn(run.name, curves, num_validation(run))] if run and curves else []
     return [
         gr.Dropdown(choices=names) if "names" in new else gr.skip(),
         (run_blocks(run, status) if run else NO_RUN) if "status" in new else gr.skip(),
-        (loss_chart(run.name, curves, num_validation) if run and curves else NO_LOSS) if "curves" in new else gr.skip(),
-        (score_chart(run.name, curves, num_validation) if run and curves else NO_SCORE)
-        if "curves" in new
-        else gr.skip(),
+        loss_chart(drawn) if "curves" in new else gr.skip(),
+        score_chart(drawn) if "curves" in new else gr.skip(),
         (log_blocks(run) if run else []) if "log" in new else gr.skip(),
         gr.Button(interactive=versions["stop"]) if "stop" in new else gr.skip(),
         gr.Button(interactive=versions["resume"]) if "resume" in new else gr.skip(),
@@ -100,9 +96,8 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _num_validation(run: Run | None) -> int | None:
-    data = run.environment().get("data", {}) if run else {}
-    rows: int | None = data.get("validation", {}).get("rows")
+def num_validation(run: Run) -> int | None:
+    rows: int | None = run.environment().get("data", {}).get("validation", {}).get("rows")
     return rows
 
 
@@ -198,9 +193,9 @@ def build_run_panel(demo: gr.Blocks) -> Panel:
     status = blocks_view("run-status", NO_RUN)
     with gr.Row():
         with gr.Column(min_width=280):
-            loss = chart_view("loss-chart", NO_LOSS)
+            loss = chart_view("loss-chart", loss_chart([]))
         with gr.Column(min_width=280):
-            score = chart_view("score-chart", NO_SCORE)
+            score = chart_view("score-chart", score_chart([]))
     with gr.Accordion("Log", open=False, elem_id="run-log-fold"):
         log = blocks_view("run-log")
     panel = Panel(run, status, loss, score, log, stop, resume, gr.Timer(SLOW_SECONDS), gr.State({}), message)

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reports import curves as curves_module
-from reports.curves import MAX_POINTS, Curves, read_curves, smoothed
+from reports.curves import Curves, Series, read_curves, smoothed, thinned
 
 
 def step_line(step: int, loss: float | None = 0.5, **values: Any) -> str:
@@ -19,6 +20,10 @@ def step_line(step: int, loss: float | None = 0.5, **values: Any) -> str:
 
 def evaluation_line(step: int, split: str = "validation") -> str:
     return json.dumps({"step": step, "split": split, "loss": 0.4, "accuracy": 0.8, "macro_f1": 0.7}) + "\n"
+
+
+def steps_of(curves: Curves) -> list[float]:
+    return curves.steps["step"].tolist()
 
 
 @pytest.fixture
@@ -30,34 +35,49 @@ def test_steps_and_evaluations_are_told_apart(path: Path) -> None:
     lines = [evaluation_line(0), step_line(1, 0.9), step_line(2, 0.8), evaluation_line(2), evaluation_line(2, "test")]
     path.write_text("".join(lines))
     curves = read_curves(path)
-    assert (curves.steps, curves.losses) == ([1, 2], [0.9, 0.8])
-    assert [point["step"] for point in curves.evaluations] == [0, 2]
+    assert (steps_of(curves), curves.steps["loss"].tolist()) == ([1, 2], [0.9, 0.8])
+    assert curves.evaluations["step"].tolist() == [0, 2]
+    assert curves.evaluations["accuracy"].tolist() == [0.8, 0.8]
+
+
+def test_every_column_of_a_step_is_read_and_a_loss_that_is_no_number_is_nan(path: Path) -> None:
+    path.write_text(step_line(1, None, seconds=2.5, memory_bytes=10**10, note="a later version's own"))
+    steps = read_curves(path).steps
+    assert np.isnan(steps["loss"][0])
+    assert {name: steps[name][0] for name in ("seconds", "memory_bytes", "examples_per_second")} == {
+        "seconds": 2.5, "memory_bytes": 1e10, "examples_per_second": 101.25,
+    }
+
+
+def test_an_evaluation_stands_at_the_seconds_of_the_steps_before_it(path: Path) -> None:
+    path.write_text(evaluation_line(0) + step_line(1, seconds=3.0) + step_line(2, seconds=5.0) + evaluation_line(2))
+    assert read_curves(path).evaluations["seconds"].tolist() == [0.0, 5.0]
 
 
 def test_only_what_was_appended_is_parsed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text("".join(step_line(step) for step in range(1, 101)))
     read_curves(path)
     parsed: list[int] = []
-    loads = json.loads
-    monkeypatch.setattr(curves_module.json, "loads", lambda data: parsed.append(len(data)) or loads(data))
+    parse = curves_module._parsed
+    monkeypatch.setattr(curves_module, "_parsed", lambda lines: parsed.append(len(lines)) or parse(lines))
     with open(path, "a") as file:
         file.write(step_line(101))
-    assert read_curves(path).steps[-1] == 101
-    assert parsed == [len(step_line(101)) + 1]      # in brackets, without its newline
+    assert steps_of(read_curves(path))[-1] == 101
+    assert parsed == [len(step_line(101))]
 
 
 def test_a_line_still_being_written_waits_for_its_end(path: Path) -> None:
     path.write_text(step_line(1) + step_line(2)[:10])
-    assert read_curves(path).steps == [1]
+    assert steps_of(read_curves(path)) == [1]
     path.write_text(step_line(1) + step_line(2))
-    assert read_curves(path).steps == [1, 2]
+    assert steps_of(read_curves(path)) == [1, 2]
 
 
 def test_a_file_that_a_resume_has_cut_is_read_anew(path: Path) -> None:
     path.write_text("".join(step_line(step) for step in range(1, 51)))
     read_curves(path)
     path.write_text("".join(step_line(step) for step in range(1, 21)))
-    assert read_curves(path).steps == list(range(1, 21))
+    assert steps_of(read_curves(path)) == list(range(1, 21))
 
 
 def test_a_file_that_was_cut_and_has_grown_past_its_old_length_is_read_anew(path: Path) -> None:
@@ -65,39 +85,38 @@ def test_a_file_that_was_cut_and_has_grown_past_its_old_length_is_read_anew(path
     read_curves(path)
     again = "".join(step_line(step, examples_per_second=90.5 + step) for step in range(21, 81))
     path.write_text("".join(step_line(step) for step in range(1, 21)) + again)
-    assert read_curves(path).steps == list(range(1, 81))
+    assert steps_of(read_curves(path)) == list(range(1, 81))
 
 
 def test_a_run_without_metrics_has_empty_curves(path: Path) -> None:
     assert read_curves(path).version == Curves().version
 
 
-def test_a_long_run_has_at_most_a_thousand_points_that_stay_where_they_are() -> None:
-    def of(num_steps: int) -> Curves:
-        return Curves(steps=list(range(1, num_steps + 1)), losses=[float(step) for step in range(1, num_steps + 1)])
-
-    steps, losses = of(3_000).train_loss()
-    assert len(steps) <= MAX_POINTS
-    assert (steps[:2], losses[:2]) == ([4, 8], [2.5, 6.5])     # the mean of four steps stands at the last of them
-    assert steps[-1] == 3_000
-    assert of(3_400).train_loss()[0][:750] == steps
-    assert of(800).train_loss()[0] == list(range(1, 801))
+def series(num_rows: int) -> Series:
+    steps = np.arange(1.0, num_rows + 1)
+    return {"step": steps, "seconds": steps * 2, "loss": steps}
 
 
-def test_a_loss_that_is_no_number_leaves_a_gap_in_the_mean_alone() -> None:
-    curves = Curves(steps=list(range(1, 2_001)), losses=[None, 1.0, *[0.5] * 1_998])
-    assert curves.train_loss()[1][:2] == [1.0, 0.5]
+def test_a_long_run_is_thinned_to_means_that_stay_where_they_are() -> None:
+    points = thinned(series(3_000), 1_000)
+    assert len(points["step"]) <= 1_000
+    assert points["step"][:2].tolist() == [4, 8]
+    assert points["seconds"][:2].tolist() == [8, 16]
+    assert points["loss"][:2].tolist() == [2.5, 6.5]       # the mean of four steps stands at the last of them
+    assert points["step"][-1] == 3_000
+    assert thinned(series(3_400), 1_000)["step"][:750].tolist() == points["step"].tolist()
+    assert thinned(series(800), 1_000)["step"].tolist() == list(range(1, 801))
 
 
-def test_many_evaluations_are_thinned_and_the_last_one_stays() -> None:
-    points = Curves(evaluations=[{"step": step} for step in range(2_500)]).evaluation_points()
-    assert len(points) <= MAX_POINTS
-    assert points[-1] == {"step": 2_499}
+def test_a_loss_that_is_no_number_is_left_out_of_its_mean() -> None:
+    losses = {"step": np.arange(1.0, 7), "loss": np.array([np.nan, 1.0, np.nan, np.nan, 2.0, 4.0])}
+    assert np.array_equal(thinned(losses, 3)["loss"], [1.0, np.nan, 3.0], equal_nan=True)
 
 
 def test_smoothing_keeps_a_constant_and_starts_at_the_first_value() -> None:
-    assert smoothed([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
-    assert smoothed([None, 4.0, None, 0.0]) == [None, 4.0, 4.0, pytest.approx(4 * 0.09 / 0.19)]
+    assert smoothed(np.array([2.0, 2.0, 2.0]), 0.9) == pytest.approx([2.0, 2.0, 2.0])
+    averages = smoothed(np.array([np.nan, 4.0, np.nan, 0.0]), 0.9)
+    assert averages == pytest.approx([np.nan, 4.0, 4.0, 4 * 0.09 / 0.19], nan_ok=True)
 
 
 def test_two_hundred_thousand_lines_open_in_about_a_second(path: Path) -> None:
@@ -105,8 +124,7 @@ def test_two_hundred_thousand_lines_open_in_about_a_second(path: Path) -> None:
     line = step_line(100_000, 0.123456789, epoch=1.0, learning_rate=1e-5, grad_norm=1.2345678, **rates)
     path.write_text(line * 200_000)
     started = time.process_time()
-    assert len(read_curves(path).steps) == 200_000
-    opened = time.process_time()
-    assert opened - started < 3         # about 1 s of computing; room for a busy machine
-    read_curves(path).train_loss()
-    assert time.process_time() - opened < 0.3
+    curves = read_curves(path)
+    assert len(steps_of(curves)) == 200_000
+    assert len(thinned(curves.steps, 1_000)["step"]) <= 1_000
+    assert time.process_time() - started < 3        # about half a second of computing; room for a busy machine
