@@ -16,6 +16,7 @@ from pipeline.sources import PROJECT_ROOT, run_root
 from tabs.access import sign_in_button
 from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
 from tabs.predict_tab import build_predict_tab, warm_up
+from tabs.runs_tab import build_runs_tab
 from tabs.train_tab import build_train_tab
 
 
@@ -28,6 +29,8 @@ def build_page() -> gr.Blocks:
                 build_predict_tab(demo, tab)
             with gr.Tab("Train", id="train") as tab:
                 build_train_tab(demo, tab)
+            with gr.Tab("Runs", id="runs") as tab:
+                build_runs_tab(demo, tab)
         opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
         opened.then(None, None, None, js="volta.open")
     return demo
@@ -36,7 +39,7 @@ def build_page() -> gr.Blocks:
 def asked_tab(request: gr.Request) -> gr.Tabs:
     """The tab that the page's address names."""
     asked = request.query_params.get("tab")
-    return gr.Tabs(selected=asked if asked in ("predict", "train") else "predict")
+    return gr.Tabs(selected=asked if asked in ("predict", "train", "runs") else "predict")
 
 
 def main() -> None:

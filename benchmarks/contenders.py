@@ -26,9 +26,9 @@ def volta_training(task: dict[str, Any]) -> dict[str, Any]:
     import logging
     from unittest.mock import patch
 
+    from pipeline.catalog import create_run
     from pipeline.config import make_config
     from pipeline.jobs import carry_out
-    from pipeline.runs import create_run
     from pipeline.training import Training
 
     clock = {"began": 0.0, "evaluations": 0.0}

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.runs import Run, load_run
+from pipeline.catalog import load_run
+from pipeline.runs import Run
 from pipeline.sources import PROJECT_ROOT
 
 TIMINGS = {"seconds", "examples_per_second", "tokens_per_second", "memory_bytes"}

@@ -34,8 +34,8 @@ def train(
 ) -> None:
     """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
     run_config = _requested_config(name, preset, config, set_ or [])
+    from pipeline.catalog import create_run
     from pipeline.jobs import carry_out, check_startable, start_detached
-    from pipeline.runs import create_run
 
     check_startable(run_config)
     run = create_run(run_config)
@@ -64,7 +64,7 @@ def _requested_config(name: str | None, preset: str | None, path: Path | None, a
 def stop(name: Name) -> None:
     """Stop a run: it finishes its step and saves; after 60 seconds it is ended by force."""
     from pipeline import jobs
-    from pipeline.runs import load_run
+    from pipeline.catalog import load_run
 
     status = jobs.stop(load_run(name))
     _print({"name": name, "state": status.state, "step": status.step})
@@ -76,8 +76,8 @@ def resume(
     detach: Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")] = False,
 ) -> None:
     """Go on with a stopped, interrupted or failed run from its newest state."""
+    from pipeline.catalog import load_run
     from pipeline.jobs import carry_out, start_detached
-    from pipeline.runs import load_run
 
     run = load_run(name)
     status = run.status()
@@ -97,7 +97,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
 ) -> None:
     """Print what a run's process printed."""
-    from pipeline.runs import load_run
+    from pipeline.catalog import load_run
 
     run = load_run(name)
     printed = 0
@@ -124,8 +124,8 @@ def evaluate(
     save: Annotated[bool, typer.Option("--save", help="Keep the predictions in the run record.")] = False,
 ) -> None:
     """Measure a run's best model on a split."""
+    from pipeline.catalog import load_run
     from pipeline.evaluation import evaluate_run
-    from pipeline.runs import load_run
 
     run = load_run(name)
     told = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
@@ -171,7 +171,7 @@ def _read_lines(path: Path) -> list[str]:
 @app.command()
 def runs() -> None:
     """List all runs, newest first: one JSON line each."""
-    from pipeline.runs import load_run, run_names
+    from pipeline.catalog import load_run, run_names
 
     for name in run_names():
         try:

@@ -8,9 +8,8 @@ import json
 import logging
 import math
 import os
-import re
 import shutil
-import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -19,9 +18,8 @@ from typing import Any, BinaryIO, Literal
 
 from filelock import FileLock, Timeout
 
-from pipeline.config import RUN_NAME_PATTERN, RUN_NAME_RULE, RunConfig, read_config
-from pipeline.exceptions import RunError, StorageError
-from pipeline.sources import BUNDLED_RUN, PROJECT_ROOT, run_root
+from pipeline.config import RunConfig
+from pipeline.exceptions import RunError
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +53,6 @@ class Status:
     @property
     def is_active(self) -> bool:
         return self.state in ("queued", "running", "stopping")
-
-
-def check_run_name(name: str) -> str:
-    """Raises: RunError for a name outside the rule; the file system is not touched."""
-    if not re.fullmatch(RUN_NAME_PATTERN, name):
-        raise RunError(f"{RUN_NAME_RULE}; found {name[:80]!r}. Choose another name.")
-    return name
 
 
 @dataclass(frozen=True)
@@ -124,6 +115,15 @@ class Run:
             return []
         return [json.loads(line) for line in lines]
 
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl that are evaluations on validation, whole."""
+        try:
+            lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        found = (json.loads(line) for line in lines if b'"split"' in line)
+        return [line for line in found if line["split"] == "validation"]
+
     def environment(self) -> dict[str, Any]:
         return _read_json(self.folder / "environment.json")
 
@@ -132,6 +132,19 @@ class Run:
             return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-num_lines:])
         except FileNotFoundError:
             return ""
+
+    def notes(self) -> list[dict[str, Any]]:
+        """The notes on this run, oldest first: `{"kind": "note", "text", "at"}` with `at` in Unix seconds."""
+        try:
+            lines = (self.folder / "notes.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
+
+    def add_note(self, text: str) -> None:
+        line = {"kind": "note", "text": text, "at": time.time()}
+        with open(self.folder / "notes.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def prediction_paths(self) -> list[Path]:
         """Newest first: `predictions/<data>/<split>.parquet`."""
@@ -241,63 +254,8 @@ class Run:
             os.truncate(self.metrics_path, num_bytes)
 
 
-def create_run(config: RunConfig) -> Run:
-    """Make the record, with its config whole, before anything else happens.
-
-    Raises: RunError when the name is taken; StorageError when the run root cannot be written.
-    """
-    folder = run_root() / check_run_name(config.name)
-    if folder.exists():
-        raise _name_taken(config.name)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Whole at once: a folder without its config would be neither a run nor free.
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
-            whole = Path(temporary) / "run"
-            whole.mkdir()
-            write_json(whole / "run_config.json", config.model_dump())
-            os.rename(whole, folder)
-    except OSError as exception:
-        if folder.exists():  # somebody else was quicker
-            raise _name_taken(config.name) from None
-        raise StorageError(
-            f"The run root {folder.parent} cannot be written ({exception.strerror}). Set VOLTA_HOME to another folder."
-        ) from None
-    return Run(folder, config)
-
-
 def already_worked_on(name: str) -> RunError:
     return RunError(f"'{name}' is already being worked on by a living process. Stop it first: stop {name}.")
-
-
-def _name_taken(name: str) -> RunError:
-    return RunError(f"There is already a run '{name}'. Choose another name, or resume it.")
-
-
-def load_run(name: str) -> Run:
-    """Raises: RunError when there is no such run, with the nearest names; ConfigError when its config is damaged."""
-    check_run_name(name)
-    if folder := _run_folders().get(name):
-        return Run(folder, read_config(folder / "run_config.json"))
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, run_names(), n=3, cutoff=0.4)
-    raise RunError(
-        f"There is no run '{name}'. "
-        + (f"Did you mean {' or '.join(near)}?" if near else "See 'runs' for those there are.")
-    )
-
-
-def run_names() -> list[str]:
-    """All runs, newest first; the one that comes with the project is there wherever the run root is."""
-    folders = _run_folders()
-    return sorted(folders, key=lambda name: (folders[name] / "run_config.json").stat().st_mtime, reverse=True)
-
-
-def _run_folders() -> dict[str, Path]:
-    bundled = PROJECT_ROOT / "checkpoints" / BUNDLED_RUN / "run_config.json"
-    configs = [*([bundled] if bundled.is_file() else []), *run_root().glob("*/run_config.json")]
-    return {path.parent.name: path.parent for path in configs if re.fullmatch(RUN_NAME_PATTERN, path.parent.name)}
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -113,7 +113,7 @@ def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line]
         "uirevision": " ".join([view.axis, *(run.name for run in runs)]),
         "height": 280,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "maxheight": 0.3},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "maxheight": 0.5},
         "hovermode": "x unified",
         "xaxis": _x_axis(view.axis),
         "yaxis": {"title": {"text": y_title}},

@@ -26,6 +26,21 @@ window.volta = (() => {
     return put(make("section"), make("h3", "", label), scroll);
   };
 
+  const matrix = ({ label, names, rows }) => {
+    const block = table({
+      label,
+      columns: [{ name: "gold \\ predicted", kind: "" }, ...names.map((name) => ({ name, kind: "number" }))],
+      rows: rows.map((cells, i) => [names[i], ...cells.map((cell) => cell.text)]),
+    });
+    block.querySelectorAll("tbody tr").forEach((row, i) =>
+      rows[i].forEach(({ share }, k) => {
+        row.children[k + 1].style.setProperty("--share", share);
+        row.children[k + 1].classList.add("volta-cell", i === k ? "volta-right" : "volta-wrong");
+      }),
+    );
+    return block;
+  };
+
   const bars = ({ label, items }) => {
     const list = make("ul", "volta-bars");
     list.setAttribute("aria-label", label);
@@ -54,19 +69,106 @@ window.volta = (() => {
     return put(make("p"), anchor);
   };
 
-  const log = ({ text }) => make("pre", "volta-log", text);
+  const log = ({ label, text }) => {
+    const pre = make("pre", "volta-log", text);
+    pre.tabIndex = 0; // so that the keyboard can scroll it
+    pre.setAttribute("role", "region");
+    pre.setAttribute("aria-label", label ?? "Log");
+    return pre;
+  };
   const text = ({ text, tone }) => {
     const paragraph = make("p", `volta-${tone}`, text);
     if (tone === "problem") paragraph.setAttribute("role", "alert");
     return paragraph;
   };
 
-  const kinds = { table, bars, run, link, log, text };
+  const kinds = { table, matrix, bars, run, link, log, text };
   const blocks = (element, props, watch) => {
     const draw = () => {
       element.replaceChildren(...(props.value || []).map((block) => kinds[block.kind](block)));
       element.querySelectorAll(".volta-log").forEach((pre) => (pre.scrollTop = pre.scrollHeight));
     };
+    watch("value", draw);
+    draw();
+  };
+
+  // The list of runs: searched, sorted and ticked in the browser; what is ticked stands in the address
+
+  let ticked = null; // names, in the order in which they were ticked; null until somebody has ticked
+  const chosen = () => {
+    const asked = new URLSearchParams(location.search);
+    if (!ticked && asked.get("tab") === "runs" && asked.get("run")) ticked = asked.get("run").split(",");
+    return ticked;
+  };
+
+  const runs = (element, props, watch, trigger) => {
+    let sorted = { column: null, down: true }; // null: as they came, newest first
+    const search = make("input", "volta-search");
+    Object.assign(search, { type: "search", placeholder: "Search runs" });
+    search.setAttribute("aria-label", "Search runs");
+    const list = make("div");
+    element.replaceChildren(search, list);
+
+    const tick = (name, on) => {
+      const before = chosen() ?? props.value.chosen;
+      ticked = on ? [...before, name] : before.filter((other) => other !== name);
+      remember("runs", ticked.join(","));
+      trigger("input");
+    };
+    const head = (columns) => {
+      const row = put(make("tr"), make("th"));
+      columns.forEach(({ name, kind }, column) => {
+        const cell = make("th", kind === "number" ? "volta-number" : "");
+        const button = make("button", "volta-sort", name);
+        const on = sorted.column === column;
+        cell.scope = "col";
+        cell.setAttribute("aria-sort", on ? (sorted.down ? "descending" : "ascending") : "none");
+        button.addEventListener("click", () => {
+          sorted = { column, down: on ? !sorted.down : kind === "number" };
+          draw();
+          list.querySelectorAll(".volta-sort")[column].focus();
+        });
+        put(row, put(cell, button));
+      });
+      return put(make("thead"), row);
+    };
+    const line = (run, columns, on) => {
+      const box = make("input");
+      Object.assign(box, { type: "checkbox", checked: on });
+      box.dataset.run = run.name;
+      box.setAttribute("aria-label", `Show ${run.name}`);
+      box.addEventListener("change", () => tick(run.name, box.checked));
+      const row = put(make("tr", on ? "volta-ticked" : ""), put(make("td"), box));
+      run.cells.forEach((text, i) => {
+        const state = columns[i].name === "state" ? ` volta-state volta-${run.state}` : "";
+        put(row, make("td", (columns[i].kind === "number" ? "volta-number" : "") + state, text));
+      });
+      row.addEventListener("click", (event) => event.target === box || box.click());
+      return row;
+    };
+    const draw = () => {
+      const { columns = [], rows = [], chosen: usual = [], empty = "" } = props.value ?? {};
+      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const shown = rows.filter((run) => words.every((word) => run.cells.join(" ").toLowerCase().includes(word)));
+      if (sorted.column !== null) {
+        const key = (run) => run.keys[sorted.column];
+        const order = (a, b) => (key(a) === null) - (key(b) === null) || (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+        const missing = (a, b) => (key(a) === null) - (key(b) === null);
+        shown.sort((a, b) => missing(a, b) || (sorted.down ? -order(a, b) : order(a, b))); // without a value: always last
+      }
+      const on = new Set(chosen() ?? usual);
+      const focused = document.activeElement?.dataset?.run;
+      const scroll = make("div", "volta-scroll volta-runs");
+      const top = list.firstChild?.scrollTop ?? 0;
+      const body = put(make("tbody"), ...shown.map((run) => line(run, columns, on.has(run.name))));
+      put(scroll, put(make("table"), head(columns), body));
+      search.hidden = !rows.length;
+      const none = rows.length ? "No run has these words. Search for others." : empty;
+      list.replaceChildren(shown.length ? scroll : make("p", "volta-hint", none));
+      scroll.scrollTop = top;
+      if (focused) list.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
+    };
+    search.addEventListener("input", draw);
     watch("value", draw);
     draw();
   };
@@ -157,7 +259,7 @@ window.volta = (() => {
     if (!opened) return;
     const url = new URL(location.href);
     if (run) url.searchParams.set("run", run);
-    else if (url.searchParams.get("tab") !== tab) url.searchParams.delete("run"); // that of the other tab
+    else if (run === "" || url.searchParams.get("tab") !== tab) url.searchParams.delete("run"); // none, or another tab's
     url.searchParams.set("tab", tab);
     history.replaceState(history.state, "", url);
   };
@@ -173,5 +275,5 @@ window.volta = (() => {
     }
   };
 
-  return { blocks, chart, keep, kept, open, remember };
+  return { blocks, chart, chosen, keep, kept, open, remember, runs };
 })();

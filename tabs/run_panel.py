@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.catalog import run_names
 from pipeline.exceptions import WorkbenchError
-from pipeline.runs import Run, Status, run_names
+from pipeline.runs import Run, Status
 from reports.charts import Drawn, loss_chart, score_chart
 from reports.curves import read_curves
 from tabs.access import check_may_change

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from pipeline.catalog import all_runs, load_run
 from pipeline.exceptions import WorkbenchError
 from pipeline.jobs import start_command
-from pipeline.runs import Run, load_run, run_names
+from pipeline.runs import Run
 
 Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
 Tone = Literal["plain", "hint", "note", "problem"]
@@ -38,6 +39,16 @@ def table(label: str, columns: Sequence[tuple[str, ColumnKind]], rows: Iterable[
         "columns": [{"name": name, "kind": kind} for name, kind in columns],
         "rows": [[str(cell) for cell in row] for row in rows],
     }
+
+
+def matrix(label: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Block:
+    """A confusion matrix: rows gold, columns predicted, each cell as dark as its share of its row."""
+    rows = [[{"text": count(cell), "share": cell / max(sum(row), 1)} for cell in row] for row in counts]
+    return {"kind": "matrix", "label": label, "names": list(names), "rows": rows}
+
+
+def code(label: str, words: str) -> Block:
+    return {"kind": "log", "label": label, "text": words}
 
 
 def bars(label: str, shares: dict[str, float]) -> Block:
@@ -109,7 +120,7 @@ def duration(seconds: float) -> str:
 
 def runs_to_predict_with() -> list[str]:
     """Names of the runs that have a best model, newest first."""
-    return [name for name in run_names() if (run := find_run(name)) and run.best_folder.is_dir()]
+    return [run.name for run in all_runs() if run.best_folder.is_dir()]
 
 
 def find_run(name: str | None) -> Run | None:

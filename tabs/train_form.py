@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.catalog import run_names
 from pipeline.config import FIELDS, FieldHelp, RunConfig, make_config, preset_names, read_preset, set_field
 from pipeline.exceptions import WorkbenchError
-from pipeline.runs import run_names
 
 FIRST_PRESET = "quick"
 MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups

@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.catalog import run_names
 from pipeline.config import FIELDS, preset_names, read_preset
 from pipeline.exceptions import WorkbenchError
-from pipeline.runs import run_names
 from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
 from tabs.access import check_may_change
 from tabs.data_view import data_blocks

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import jobs
+from pipeline.catalog import create_run, load_run
 from pipeline.config import FIELDS, RUN_NAME_RULE, make_config, preset_names
-from pipeline.runs import Status, create_run, load_run
+from pipeline.runs import Status
 from pipeline.sources import PROJECT_ROOT
 from tests.command import Answer, training_arguments, volta
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.catalog import create_run
 from pipeline.config import DataConfig, make_config
 from pipeline.data import load_splits, slug
 from pipeline.evaluation import evaluate_run
@@ -19,7 +20,7 @@ from pipeline.metrics import compute_metrics
 from pipeline.models import load_classifier, save_model
 from pipeline.predictions import read_predictions
 from pipeline.predictor import Predictor
-from pipeline.runs import Run, create_run
+from pipeline.runs import Run
 
 
 @pytest.fixture

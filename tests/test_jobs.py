@@ -20,11 +20,12 @@ import pytest
 
 from benchmarks.crash import differences, finish, start, train_undisturbed, train_with_kills
 from pipeline import jobs
+from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
 from pipeline.exceptions import RunError
 from pipeline.jobs import carry_out, device_lock, failure_sentence, start_detached, stop
 from pipeline.progress import seconds_after_boot
-from pipeline.runs import Run, Status, create_run, load_run
+from pipeline.runs import Run, Status
 
 
 def wait_until(condition: Any, seconds: float = 60) -> None:
@@ -144,7 +145,7 @@ def test_a_run_that_does_not_stop_is_ended_by_force_and_shows_as_interrupted(run
     script = """
 import signal, time
 from pipeline.jobs import Progress
-from pipeline.runs import load_run
+from pipeline.catalog import load_run
 run = load_run("long")
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with run.locked():

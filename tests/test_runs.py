@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline import runs
+from pipeline import catalog
+from pipeline.catalog import check_run_name, create_run, load_run, run_names
 from pipeline.config import make_config
 from pipeline.exceptions import RunError, StorageError
-from pipeline.runs import Run, Status, check_run_name, create_run, load_run, run_names, write_json
+from pipeline.runs import Run, Status, write_json
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_a_run_just_created_has_no_process_yet_and_shows_as_interrupted(run: Run
 def test_a_lock_ends_with_its_process_even_by_kill_9(run: Run) -> None:
     script = """
 import sys, time
-from pipeline.runs import load_run
+from pipeline.catalog import load_run
 with load_run("a-run").locked():
     print("locked", flush=True)
     time.sleep(60)
@@ -225,7 +226,7 @@ def test_a_record_that_cannot_be_written_whole_leaves_nothing(run_root: Path, mo
     def refuse(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "write_json", refuse)
+    monkeypatch.setattr(catalog, "write_json", refuse)
     with pytest.raises(StorageError, match="cannot be written \\(No space left on device\\)"):
         create_run(make_config({"name": "a"}))
     assert list(run_root.iterdir()) == []

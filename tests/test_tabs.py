@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.catalog import create_run
 from pipeline.config import make_config
 from pipeline.predictor import Prediction
-from pipeline.runs import Run, Status, create_run
+from pipeline.runs import Run, Status
 from tabs import predict_tab
 from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page
 from tabs.run_panel import follow, run_blocks, run_facts

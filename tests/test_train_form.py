@@ -37,7 +37,7 @@ def requested_config(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> A
 
     asked: list[Any] = []
     monkeypatch.setattr(jobs, "check_startable", lambda config: asked.append(config))
-    monkeypatch.setattr("pipeline.runs.create_run", lambda config: (_ for _ in ()).throw(SystemExit(0)))
+    monkeypatch.setattr("pipeline.catalog.create_run", lambda config: (_ for _ in ()).throw(SystemExit(0)))
     result = CliRunner().invoke(command_line.app, arguments)
     return asked[0] if asked else result.exception
 
@@ -118,7 +118,7 @@ def test_an_emptied_name_is_refused_in_the_sentence_of_the_rule(
 
 
 def test_a_suggested_name_is_free(run_root: Path, tiny_values: dict) -> None:
-    from pipeline.runs import create_run
+    from pipeline.catalog import create_run
 
     assert free_name("quick") == "quick-1"
     create_run(make_config({**tiny_values, "name": "quick-1"}))

@@ -1,0 +1,123 @@
+"""Which of two runs is better, and how sure is that? Their predictions on the same examples, pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.exceptions import RunError
+from pipeline.predictions import Predictions
+
+NUM_RESAMPLES = 2_000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What another model does with the N examples of a first one."""
+
+    n: int
+    fixed: int              # examples that the first has wrong and the other right
+    broken: int             # the other way round
+    p_value: float          # of as uneven a split of fixed and broken, were the two equally good
+    differences: dict[str, Estimate]    # other minus first, by metric
+
+
+def accuracy_estimate(num_correct: int, n: int) -> Estimate:
+    """With Wilson's interval (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(num_correct, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(num_correct / n, float(interval.low), float(interval.high))
+
+
+def macro_f1_estimate(predictions: Predictions) -> Estimate:
+    """With the interval of a bootstrap over the examples."""
+    gold_ids, predicted_ids = predictions.gold_ids, predictions.logits.argmax(axis=1)
+    return _estimate(gold_ids, [predicted_ids], len(predictions.label_names), lambda cells: cells.macro_f1(0))
+
+
+def compare(first: Predictions, other: Predictions) -> Comparison:
+    """Differences in accuracy and macro F1 with paired bootstrap intervals, and McNemar's exact test.
+
+    Sources: Efron and Tibshirani 1993, chapter 13 (percentile intervals); McNemar 1947,
+    https://doi.org/10.1007/BF02295996.
+    Raises: RunError when they are not about the same examples and labels.
+    """
+    from scipy.stats import binomtest
+
+    order = _order_of(first, other)
+    gold_ids = first.gold_ids
+    label_ids = np.array([first.label_names.index(name) for name in other.label_names])
+    predicted = [first.logits.argmax(axis=1), label_ids[other.logits.argmax(axis=1)][order]]
+    right, other_right = (predicted_ids == gold_ids for predicted_ids in predicted)
+    fixed, broken = int((~right & other_right).sum()), int((right & ~other_right).sum())
+    num_labels = len(first.label_names)
+    return Comparison(
+        n=len(gold_ids),
+        fixed=fixed,
+        broken=broken,
+        p_value=float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0,
+        differences={
+            "accuracy": _estimate(gold_ids, predicted, num_labels, lambda cells: cells.accuracy(1) - cells.accuracy(0)),
+            "macro_f1": _estimate(gold_ids, predicted, num_labels, lambda cells: cells.macro_f1(1) - cells.macro_f1(0)),
+        },
+    )
+
+
+def _order_of(first: Predictions, other: Predictions) -> np.ndarray:
+    """Where the examples of `first` stand in `other`, (N,)."""
+    if sorted(first.label_names) != sorted(other.label_names):
+        raise RunError("The two models have other labels, so they cannot be compared.")
+    row_of = {example_id: row for row, example_id in enumerate(other.example_ids)}
+    rows = [row_of.get(example_id) for example_id in first.example_ids]
+    order = np.array([-1 if row is None else row for row in rows])
+    same = len(rows) == len(row_of) and (order >= 0).all()
+    if not same or [other.texts[row] for row in order] != first.texts:
+        raise RunError("The two were measured on other examples, so they cannot be compared. Compare them on test.")
+    return order
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """R samples of how often each combination of gold and predicted labels occurs, K combinations in all."""
+
+    counts: np.ndarray              # (R, K)
+    gold: np.ndarray                # (K, C), 1 where a combination has this gold label
+    predicted: list[np.ndarray]     # a (K, C) for each model
+
+    def accuracy(self, model: int) -> np.ndarray:
+        """(R,)"""
+        right = (self.gold * self.predicted[model]).sum(axis=1)
+        return (self.counts @ right) / self.counts.sum(axis=1)
+
+    def macro_f1(self, model: int) -> np.ndarray:
+        """(R,), a label that is neither there nor predicted having F1 0, as in scikit-learn."""
+        both = self.counts @ (self.gold * self.predicted[model])
+        either = self.counts @ self.gold + self.counts @ self.predicted[model]
+        return (2 * both / np.maximum(either, 1)).mean(axis=1)
+
+
+def _estimate(
+    gold_ids: np.ndarray, predicted: list[np.ndarray], num_labels: int, figure: Callable[[_Cells], np.ndarray]
+) -> Estimate:
+    """The figure, and the percentiles of a bootstrap: resampled are the counts of equal combinations, not examples."""
+    combinations, counts = np.unique(np.stack([gold_ids, *predicted], axis=1), axis=0, return_counts=True)
+    gold, *by_model = (np.eye(num_labels)[combinations[:, column]] for column in range(combinations.shape[1]))
+    n = int(counts.sum())
+    samples = np.random.default_rng(0).multinomial(n, counts / n, size=NUM_RESAMPLES)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(figure(_Cells(samples.astype(float), gold, by_model)), [tail, 1 - tail])
+    value = figure(_Cells(counts[None].astype(float), gold, by_model))[0]
+    return Estimate(float(value), float(low), float(high))

@@ -1,0 +1,224 @@
+"""How did it go, and which is better? All runs, their curves over each other, their figures, and their records."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, unpack_run
+from pipeline.exceptions import WorkbenchError
+from pipeline.runs import Run
+from reports.charts import Drawn, View, loss_chart, score_chart, training_charts
+from reports.curves import read_curves
+from tabs.access import check_may_change
+from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
+from tabs.runs_view import compared_blocks, detail_blocks, known_runs, record_blocks, run_list
+from tabs.shared import (
+    Block,
+    begin_command,
+    blocks_view,
+    chart_view,
+    command_problem,
+    count,
+    find_run,
+    problem,
+    tab_heading,
+    text,
+)
+
+AXES = ("step", "epoch", "minutes")
+NUM_CHARTS = 2 + len(training_charts([]))
+CHOSEN = "volta.chosen()"       # what is ticked is known to the browser alone
+MAX_NOTE = 10_000
+
+
+def look(chosen: list[str] | None, axis: Any, smoothing: float, focus: str | None, seen: dict[str, Any]) -> list[Any]:
+    """The list of runs, charts, comparisons, the picker of details, seconds to the next look: what has changed of each.
+
+    `chosen` are the names that are ticked, or None while nobody has ticked any.
+    """
+    listed = run_list()
+    runs = known_runs(chosen)
+    names = [run.name for run in runs]
+    curves = [read_curves(run.metrics_path) for run in runs]
+    active = any(row["state"] in ("queued", "running", "stopping") for row in listed["rows"])
+    states = [row["cells"] for row in listed["rows"] if row["name"] in names]
+    versions: dict[str, Any] = {
+        "list": listed,
+        "charts": (names, axis, smoothing, [curve.version for curve in curves]),
+        "compared": (names, states, [len(curve.evaluations["step"]) for curve in curves]),
+        "focus": names,
+        "seconds": FAST_SECONDS if active else SLOW_SECONDS,
+    }
+    new = {key for key, version in versions.items() if seen.get(key) != version}
+    charts: list[Any] = [gr.skip()] * NUM_CHARTS
+    if "charts" in new:
+        drawn = [Drawn(run.name, of_run, num_validation(run)) for run, of_run in zip(runs, curves, strict=True)]
+        view = View(axis, smoothing)
+        charts = [loss_chart(drawn, view), score_chart(drawn, view), *training_charts(drawn, view)]
+    picker = gr.Dropdown(choices=names, value=focus if focus in names else next(iter(names), None))
+    return [
+        listed if "list" in new else gr.skip(),
+        *charts,
+        compared_blocks(runs) if "compared" in new else gr.skip(),
+        picker if "focus" in new else gr.skip(),
+        gr.Timer(versions["seconds"]) if "seconds" in new else gr.skip(),
+        versions if new else gr.skip(),
+    ]
+
+
+def show_run(name: str | None) -> list[Any]:
+    """Figures, config, environment, log and notes of one run, and whether it may be deleted."""
+    run = find_run(name)
+    log = log_blocks(run) if run else []
+    return [detail_blocks(run), *record_blocks(run), log]
+
+
+def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any]:
+    """Evaluate on test, and keep the predictions: they are shown from then on."""
+    try:
+        check_may_change(profile)
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+        return
+    run = find_run(name)
+    if run is None:
+        yield [text("No run is chosen. Tick one in the list.", "problem")]
+        return
+    process = begin_command(["evaluate", "--split", "test", "--save", "--", run.name])
+    yield [text(f"Predicting the test examples with {run.name} …", "note")]
+    failed = command_problem(process)
+    yield [text(failed, "problem")] if failed else []
+
+
+def zip_run(name: str | None) -> str | None:
+    """A zip of the run's record, for the browser to fetch."""
+    run = find_run(name)
+    return str(pack_run(run, Path(tempfile.mkdtemp(prefix="volta-zip-")))) if run else None
+
+
+def bring_in(profile: gr.OAuthProfile | None, path: str) -> list[Block]:
+    try:
+        check_may_change(profile)
+        run = unpack_run(Path(path))
+    except WorkbenchError as exception:
+        return [problem(exception)]
+    return [text(f"{run.name} is in the list now. Tick it to see its curves.", "note")]
+
+
+def ask_to_delete(name: str | None) -> tuple[list[Block], Any]:
+    """Say what would go, and show the button that does it."""
+    run = find_run(name)
+    if run is None:
+        return [text("No run is chosen. Tick one in the list.", "problem")], gr.Button(visible=False)
+    return [text(_what_goes(run), "problem")], gr.Button(f"Delete {run.name} for good", visible=True)
+
+
+def _what_goes(run: Run) -> str:
+    megabytes = size_in_bytes(run) / 1e6
+    parts = {path.parts[0] for path in packed_files(run)}
+    things = [words for name, words in {
+        "best": "its best model", "predictions": "its predictions", "notes.jsonl": "its notes",
+    }.items() if name in parts]
+    return (
+        f"This removes {run.name} from the disk ({megabytes:,.0f} MB): {', '.join(['config, curves, log', *things])} "
+        "and saved states. It cannot be undone; a zip keeps all but the states."
+    )
+
+
+def delete_for_good(profile: gr.OAuthProfile | None, name: str | None) -> tuple[list[Block], Any]:
+    try:
+        check_may_change(profile)
+        if (run := find_run(name)) is not None:
+            delete_run(run)
+    except WorkbenchError as exception:
+        return [problem(exception)], gr.Button(visible=False)
+    return [text(f"{name} is deleted.", "note")], gr.Button(visible=False)
+
+
+def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) -> tuple[list[Block], str]:
+    """Keep a note in the run's record. Returns the message, and what is left in the box."""
+    try:
+        check_may_change(profile)
+    except WorkbenchError as exception:
+        return [problem(exception)], words
+    run = find_run(name)
+    if run is None or not words.strip():
+        return [text("Write a note first.", "problem")], words
+    if len(words) > MAX_NOTE:
+        return [text(f"The note has {count(len(words))} characters; at most {count(MAX_NOTE)} fit.", "problem")], words
+    run.add_note(words.strip())
+    return [], ""
+
+
+def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
+    """How did it go, and which is better?"""
+    tab_heading("How did it go, and which is better?")
+    listed = gr.HTML(
+        run_list(),
+        html_template="",
+        js_on_load="volta.runs(element, props, watch, trigger)",
+        apply_default_css=False,
+        elem_id="runs-list",
+        elem_classes="volta-blocks",
+    )
+    with gr.Row(elem_classes="volta-controls"):
+        axis = gr.Radio(AXES, value="step", label="Horizontal axis", elem_id="runs-axis", min_width=240)
+        smoothing = gr.Slider(0, 0.99, value=0.9, step=0.01, label="Smoothing", elem_id="runs-smoothing", min_width=240)
+    charts = []
+    empty = [loss_chart([]), score_chart([]), *training_charts([])]
+    with gr.Row(elem_classes="volta-charts"):
+        for index, chart in enumerate(empty):
+            charts.append(chart_view(f"runs-chart-{index}", chart))
+    compared = blocks_view("runs-compared")
+    with gr.Row(elem_classes="volta-controls"):
+        focus = gr.Dropdown([], label="Details of", elem_id="runs-focus", scale=2, min_width=200)
+        test = gr.Button("Show test figures", elem_id="test-button", scale=1, min_width=140)
+        zipped = gr.DownloadButton("Download zip", elem_id="zip-button", scale=1, min_width=120)
+        doomed = gr.Button("Delete …", elem_id="delete-button", scale=1, min_width=100)
+    message = blocks_view("runs-message")
+    sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="delete-sure", scale=0, min_width=200)
+    details = blocks_view("runs-details")
+    with gr.Accordion("Notes", open=False, elem_id="notes-fold"):
+        notes = blocks_view("runs-notes")
+        note = gr.Textbox(label="A new note", lines=2, elem_id="note-text")
+        add = gr.Button("Add the note", size="sm", elem_id="note-button", scale=0, min_width=140)
+    with gr.Accordion("Config", open=False, elem_id="config-fold"):
+        config = blocks_view("runs-config")
+    with gr.Accordion("Environment", open=False, elem_id="environment-fold"):
+        environment = blocks_view("runs-environment")
+    with gr.Accordion(f"Log, its last {LOG_LINES} lines", open=False, elem_id="runs-log-fold"):
+        log = blocks_view("runs-log")
+    with gr.Row(elem_classes="volta-controls"):
+        upload = gr.UploadButton(
+            "Bring in a zip of a run", size="sm", file_types=[".zip"], elem_id="unzip-button", scale=0, min_width=200
+        )
+    brought = blocks_view("unzip-message")
+    timer, seen, asked = gr.Timer(SLOW_SECONDS), gr.State({}), gr.JSON(visible=False)
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    looked: dict[str, Any] = {
+        "fn": look,
+        "inputs": [asked, axis, smoothing, focus, seen],
+        "outputs": [listed, *charts, compared, focus, timer, seen],
+        "js": f"(asked, ...rest) => [{CHOSEN}, ...rest]",
+        **quiet,
+    }
+    shown = (show_run, focus, [details, config, environment, notes, log])
+    clear: dict[str, Any] = {
+        "fn": lambda: ([], gr.Button(visible=False)), "inputs": None, "outputs": [message, sure], **quiet
+    }
+    gr.on([demo.load, tab.select, listed.input, axis.input, smoothing.release], trigger_mode="always_last", **looked)
+    timer.tick(trigger_mode="once", **looked)
+    focus.change(*shown, **quiet).then(**clear)
+    tab.select(None, None, None, js=f"() => volta.remember('runs', ({CHOSEN} ?? []).join(','))")
+    test.click(show_test, focus, message, **quiet).then(*shown, **quiet)
+    zipped.click(zip_run, focus, zipped, **quiet)
+    doomed.click(ask_to_delete, focus, [message, sure], **quiet)
+    sure.click(delete_for_good, focus, [message, sure], **quiet).then(**looked)
+    add.click(write_note, [focus, note], [message, note], **quiet).then(*shown, **quiet)
+    upload.upload(bring_in, upload, brought, **quiet).then(**looked)

@@ -1,0 +1,180 @@
+"""The Runs tab without a browser: its list, what tells runs apart, figures with intervals, notes, zips, deletion."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from pipeline.catalog import create_run, load_run
+from pipeline.config import make_config
+from pipeline.jobs import carry_out
+from pipeline.runs import Run, Status
+from tabs.runs_tab import (
+    NUM_CHARTS,
+    ask_to_delete,
+    bring_in,
+    delete_for_good,
+    look,
+    show_run,
+    show_test,
+    write_note,
+    zip_run,
+)
+from tabs.runs_view import compared_blocks, detail_blocks, first_and_best, run_list, state_words
+
+
+@pytest.fixture(scope="module")
+def trained_root(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_data: Path) -> Path:
+    """A run root with "one" and "two", which differ in their learning rate."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOLTA_HOME", str(root))
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("locks")))   # apart from the machine's real runs
+        for name, rate in (("one", 1e-3), ("two", 1e-5)):
+            assert carry_out(create_run(make_config({
+                "name": name,
+                "data": {"source": str(tiny_data), "split": "random"},
+                "model": {"base": str(tiny_model)},
+                "optim": {"learning_rate": rate, "batch_size": 16, "epochs": 2},
+                "hardware": {"precision": "fp32", "device": "cpu"},
+            }))) == 0
+    return root
+
+
+@pytest.fixture
+def runs(trained_root: Path, run_root: Path) -> list[Run]:
+    shutil.copytree(trained_root, run_root)
+    return [load_run("one"), load_run("two")]
+
+
+def told(blocks: list[dict[str, Any]]) -> str:
+    return json.dumps(blocks, ensure_ascii=False)
+
+
+def labelled(blocks: list[dict[str, Any]], label: str) -> dict[str, Any]:
+    return next(block for block in blocks if block.get("label", "").startswith(label))
+
+
+def test_the_list_has_a_row_per_run_and_shows_the_newest_first(runs: list[Run]) -> None:
+    listed = run_list()
+    rows = {row["name"]: row for row in listed["rows"]}
+    assert {"one", "two"} <= set(rows)
+    assert listed["chosen"] == [listed["rows"][0]["name"]]
+    columns = [column["name"] for column in listed["columns"]]
+    assert dict(zip(columns, rows["one"]["cells"], strict=True))["data"] == "tiny.jsonl"
+    assert rows["one"]["cells"][0] == "finished"
+    assert len(rows["one"]["keys"]) == len(columns)
+    assert rows["one"]["cells"][4].startswith("macro F1 0.")
+
+
+def test_a_run_that_writes_nothing_any_more_is_pointed_out() -> None:
+    assert state_words(Status("running", updated_at=time.time())) == "running"
+    assert state_words(Status("running", updated_at=time.time() - 200)) == "running · nothing new for 3 min"
+    assert state_words(Status("finished", updated_at=0.0)) == "finished"
+
+
+def test_before_and_best_are_the_metrics_of_the_record(runs: list[Run]) -> None:
+    first, best = first_and_best(runs[0])
+    assert first is not None and best is not None
+    assert first["step"] == 0 and best["step"] == runs[0].status().best["step"]
+    row = labelled(compared_blocks(runs), "On validation, before")["rows"][0]
+    assert row[:4] == ["one", "24", f"{first['loss']:.3f}", f"{best['loss']:.3f}"]
+
+
+def test_two_runs_are_told_apart_by_the_fields_that_differ_alone(runs: list[Run]) -> None:
+    assert labelled(compared_blocks(runs), "What differs")["rows"] == [["optim.learning_rate", "0.001", "1e-05"]]
+
+
+def test_two_runs_are_compared_on_the_examples_both_have_predicted(runs: list[Run]) -> None:
+    blocks = compared_blocks(runs)
+    [row] = labelled(blocks, "Beside one")["rows"]
+    assert row[:2] == ["two", "24"]
+    assert all(" to " in interval for interval in row[-2:])
+    (runs[1].folder / "predictions" / "tiny" / "validation.parquet").unlink()
+    assert "two beside one: " in told(compared_blocks(runs))
+
+
+def test_one_run_has_nothing_to_be_compared_with(runs: list[Run]) -> None:
+    assert [block.get("label") for block in compared_blocks(runs[:1])] == [
+        "On validation, before the first step and at the best one"
+    ]
+    assert compared_blocks([]) == []
+
+
+def test_the_averages_of_the_labels_are_those_of_the_metrics(runs: list[Run]) -> None:
+    _, best = first_and_best(runs[0])
+    rows = {row[0]: row[1:] for row in labelled(detail_blocks(runs[0]), "Per label, validation, n = 24")["rows"]}
+    assert set(rows) == {"negative", "positive", "macro average", "weighted average"}
+    assert best is not None
+    assert rows["macro average"][2] == f"{best['macro_f1']:.3f}"
+    assert rows["weighted average"][2] == f"{best['weighted_f1']:.3f}"
+
+
+def test_test_figures_appear_once_asked_for_and_go_when_the_model_changes(runs: list[Run]) -> None:
+    assert "On test" not in told(detail_blocks(runs[0]))
+    messages = list(show_test(None, "one"))
+    assert messages[-1] == []
+    shown = told(detail_blocks(runs[0]))
+    assert "On test, n = 24: accuracy" in shown and "(95%: " in shown
+    (runs[0].best_folder / "model.safetensors").touch()
+    assert "On test" not in told(detail_blocks(runs[0]))
+
+
+def test_looking_again_sends_only_what_has_changed(runs: list[Run]) -> None:
+    first = look(["one"], "step", 0.9, None, {})
+    seen = first[-1]
+    assert len(first) == 1 + NUM_CHARTS + 4
+    again = look(["one"], "step", 0.9, "one", seen)
+    assert all(value == gr.skip() for value in again)
+    runs[0].append_metrics({"step": 25, "epoch": 2.1, "loss": 0.1, "seconds": 9.0})
+    changed = [value != gr.skip() for value in look(["one"], "step", 0.9, "one", seen)]
+    assert changed == [False, *[True] * NUM_CHARTS, False, False, False, True]
+    names = look(["two", "one", "gone"], "epoch", 0.9, "one", seen)[-1]["focus"]
+    assert names == ["two", "one"]
+
+
+def test_the_details_of_a_run_are_its_own_record(runs: list[Run]) -> None:
+    details, config, environment, notes, log = show_run("one")
+    assert "Per label" in told(details)
+    assert json.loads(config[0]["text"])["optim"]["learning_rate"] == 1e-3
+    assert json.loads(environment[0]["text"])["device"] == "cpu"
+    assert "No notes yet" in told(notes)
+    assert "Finished at step 24" in told(log)
+    assert "Tick a run above" in told(show_run("gone")[0])
+
+
+def test_a_note_is_kept_in_the_record(runs: list[Run]) -> None:
+    assert write_note(None, "one", "  too high a rate ") == ([], "")
+    assert "too high a rate" in told(show_run("one")[3])
+    assert "Write a note first." in told(write_note(None, "one", " ")[0])
+
+
+def test_a_run_is_deleted_only_after_it_was_said_what_goes(runs: list[Run], tmp_path: Path) -> None:
+    path = Path(zip_run("one") or "")
+    message, button = ask_to_delete("one")
+    assert "removes one from the disk" in told(message) and "its best model" in told(message)
+    assert button.visible and runs[0].folder.exists()
+    assert "one is deleted." in told(delete_for_good(None, "one")[0])
+    assert not runs[0].folder.exists()
+    assert "one is in the list now" in told(bring_in(None, str(path)))
+    assert first_and_best(load_run("one")) != (None, None)
+    assert "already a run 'one'" in told(bring_in(None, str(path)))
+
+
+def test_two_hundred_runs_are_listed_in_about_a_second(runs: list[Run], run_root: Path) -> None:
+    for index in range(200):
+        folder = run_root / f"copy-{index}"
+        folder.mkdir()
+        for name in ("run_config.json", "status.json", "metrics.jsonl"):
+            shutil.copy(runs[0].folder / name, folder)
+    started = time.process_time()
+    listed = look([f"copy-{index}" for index in range(200)], "step", 0.9, None, {})[0]
+    assert len(listed["rows"]) >= 202
+    assert time.process_time() - started < 6        # about a second and a half of computing; room for a busy machine
