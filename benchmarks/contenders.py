@@ -181,6 +181,57 @@ def _timed_labels(predict: Callable[[list[str]], list[str]], texts: list[str]) -
     return {"seconds": time.perf_counter() - began, "labels": labels}
 
 
+# Explanation. Loading the model, and a first few sentences, are not timed for anybody.
+
+
+def volta_attribution(task: dict[str, Any]) -> dict[str, Any]:
+    """As the Predict tab asks for it: as many steps as the sentence needs."""
+    from analysis.attribution import integrated_gradients
+    from pipeline import Predictor
+
+    predictor = Predictor.load(task["name"], task["device"])
+
+    def explain(text: str) -> float:
+        return integrated_gradients(predictor, text).delta
+
+    return _timed_deltas(explain, task["texts"])
+
+
+def captum_50_steps(task: dict[str, Any]) -> dict[str, Any]:
+    """A loop of Captum's IntegratedGradients as its tutorial on BERT has it: 50 steps, a sentence at a time."""
+    import torch
+    from captum.attr import IntegratedGradients
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(task["model"], dtype=torch.float32).to(task["device"])
+    tokenizer = AutoTokenizer.from_pretrained(task["model"])
+    model.eval()
+    embed = model.get_input_embeddings()
+    gradients = IntegratedGradients(lambda embeddings: model(inputs_embeds=embeddings).logits)
+
+    def explain(text: str) -> float:
+        ids = tokenizer(text, return_tensors="pt", truncation=True)["input_ids"].to(task["device"])
+        blank = ids.clone()
+        blank[0, 1:-1] = tokenizer.pad_token_id
+        inputs, baseline = embed(ids).detach(), embed(blank).detach()
+        with torch.no_grad():
+            logits = model(inputs_embeds=torch.cat([inputs, baseline])).logits
+        label_id = int(logits[0].argmax())
+        found = gradients.attribute(inputs, baseline, target=label_id, n_steps=50)
+        difference = float(logits[0, label_id] - logits[1, label_id])
+        return abs(float(found.sum()) - difference) / max(abs(difference), 0.1)
+
+    return _timed_deltas(explain, task["texts"])
+
+
+def _timed_deltas(explain: Callable[[str], float], texts: list[str]) -> dict[str, Any]:
+    for text in texts[:5]:
+        explain(text)
+    began = time.perf_counter()
+    deltas = [explain(text) for text in texts]
+    return {"seconds": time.perf_counter() - began, "deltas": deltas}
+
+
 CONTENDERS = {
     function.__name__: function
     for function in (
@@ -191,6 +242,8 @@ CONTENDERS = {
         volta_prediction,
         pipeline_by_one,
         pipeline_by_32,
+        volta_attribution,
+        captum_50_steps,
     )
 }
 

@@ -20,16 +20,19 @@ from pipeline.exceptions import ConfigError, WorkbenchError
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 Name = Annotated[str, typer.Argument(help="Name of a run.", show_default=False)]
+Preset = Annotated[str | None, typer.Option(help="A named starting point.")]
+Config = Annotated[Path | None, typer.Option(help="A run_config.json to start from.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; `fields` lists them.")
+]
 
 
 @app.command()
 def train(
     name: Annotated[str | None, typer.Option(help="Name of the new run.")] = None,
-    preset: Annotated[str | None, typer.Option(help="A named starting point.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A run_config.json to start from.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; `fields` lists them.")
-    ] = None,
+    preset: Preset = None,
+    config: Config = None,
+    set_: Assignments = None,
     detach: Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")] = False,
 ) -> None:
     """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
@@ -44,6 +47,15 @@ def train(
         _print({"name": run.name, "state": "queued"})
         return
     _end(carry_out(run), run)
+
+
+@app.command()
+def plan(preset: Preset = None, config: Config = None, set_: Assignments = None) -> None:
+    """Say what a run would do and take: rows, steps, parameters, memory, time from a few real steps. Keeps nothing."""
+    run_config = _requested_config("plan", preset, config, set_ or [])
+    from pipeline.plan import make_plan
+
+    _print(asdict(make_plan(run_config)))
 
 
 def _requested_config(name: str | None, preset: str | None, path: Path | None, assignments: list[str]) -> RunConfig:

@@ -56,6 +56,20 @@ def find_columns(
     return columns
 
 
+def find_text_column(table: pa.Table, file: str, text_column: str | None = None) -> str:
+    """Where there need be no label: the column that is named, the only one, the usual one, or the only one of strings.
+
+    Raises: DataError with the columns there are.
+    """
+    strings = [field.name for field in table.schema if is_string(field.type) and not _nested(field)]
+    only = table.column_names[0] if len(table.column_names) == 1 else strings[0] if len(strings) == 1 else None
+    name = text_column or _usual_text(table, taken=[]) or only
+    if name is None or name not in table.column_names:
+        what = f"has no column '{name}'" if name else "has no column with a usual name for texts"
+        raise DataError(f"{file} {what}; it has: {shown(table)}. Name the one with the texts.")
+    return name
+
+
 def text_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
     """The texts as large strings (2 GB of text overflow Arrow's small ones), null where there is none.
 

@@ -149,7 +149,7 @@ def make_config(values: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as exception:
-        raise ConfigError(_first_problem(exception)) from None
+        raise ConfigError(_first_problem(exception), _bad_field(exception)) from None
 
 
 def read_config(path: Path) -> RunConfig:
@@ -249,9 +249,13 @@ def _fields_of(model: type[BaseModel], prefix: str = "") -> Iterable[FieldHelp]:
 FIELDS: dict[str, FieldHelp] = {field.name: field for field in _fields_of(RunConfig)}
 
 
+def _bad_field(exception: ValidationError) -> str:
+    return ".".join(str(part) for part in exception.errors()[0]["loc"] if str(part) in _FIELD_WORDS)
+
+
 def _first_problem(exception: ValidationError) -> str:
     error = exception.errors()[0]
-    name = ".".join(str(part) for part in error["loc"] if str(part) in _FIELD_WORDS) or "run config"
+    name = _bad_field(exception) or "run config"
     if name == "name":
         found = "none was given" if error["type"] == "missing" else f"found {_shown(error['input'])}"
         return f"{RUN_NAME_RULE}; {found}. Choose another name."

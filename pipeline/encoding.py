@@ -37,6 +37,13 @@ class Encoded:
         """Pieces per text, special ones counted, (N,)."""
         return np.diff(self.starts)
 
+    def take(self, rows: np.ndarray) -> Encoded:
+        """Some of the texts, in this order."""
+        parts = [self.input_ids[self.starts[row] : self.starts[row + 1]] for row in rows]
+        starts = np.concatenate([[0], np.cumsum(self.lengths[rows], dtype=np.int64)])
+        ids = np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return Encoded(ids, starts, self.truncated[rows], self.pad_token_id)
+
     def batch(self, rows: np.ndarray, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
         """input_ids and attention_mask, (B, T) int64, padded on the right to the longest of these rows."""
         import torch

@@ -10,6 +10,10 @@ class WorkbenchError(Exception):
 class ConfigError(WorkbenchError):
     """A field of a RunConfig is unknown or out of bounds."""
 
+    def __init__(self, sentence: str, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field      # dotted name of the field to mend, where it is one
+
 
 class DataError(WorkbenchError):
     """A data source cannot be found, read or trained on."""

@@ -62,9 +62,9 @@ def carry_out(run: Run) -> int:
 
 
 def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
-    from pipeline.models import choose_device, load_base_model, max_positions, save_model
+    from pipeline.models import choose_device, save_model
     from pipeline.predictions import save_predictions
-    from pipeline.training import EvaluationResult, Training, keep_freed_memory, seed_everything
+    from pipeline.training import EvaluationResult, keep_freed_memory, prepare_training
 
     config = run.config
     splits = load_splits(config.data)
@@ -72,17 +72,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     with device_lock(str(device), stop):
         keep_environment(run, splits, str(device))
         progress.change("running")
-        seed_everything(config.seed, config.hardware.deterministic)
-        model, tokenizer = load_base_model(config.model, splits.label_names, device)
-        max_length = min(config.data.max_length, max_positions(model, tokenizer))
-        tokenizer.model_max_length = max_length  # saved with the model: who predicts truncates alike
-        training = Training(
-            model,
-            _labelled(splits.train, tokenizer, max_length),
-            _labelled(splits.validation, tokenizer, max_length),
-            splits.label_names,
-            config,
-        )
+        training, tokenizer = prepare_training(config, splits, splits.train, device)
         state = run.load_newest_state()
         if state is not None:
             training.load_state(state)
@@ -93,7 +83,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         for result in training.results():
             run.append_metrics(metrics_line(result))
             if isinstance(result, EvaluationResult) and result.is_best:
-                save_model(model, tokenizer, run.best_folder)
+                save_model(training.model, tokenizer, run.best_folder)
                 path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
                 save_predictions(path, splits.validation, result.logits, splits.label_names)
             progress.note(training, result)
@@ -107,13 +97,6 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         run.save_state(training.state())
         early = training.step < training.total_steps
         progress.change("finished", reason=f"No gain in {config.stop.patience} evaluations." if early else None)
-
-
-def _labelled(examples: Any, tokenizer: Any, max_length: int) -> Any:
-    from pipeline.encoding import encode
-    from pipeline.training import Labelled
-
-    return Labelled(encode(examples["text"], tokenizer, max_length), examples["label_id"].to_numpy())
 
 
 def log_failure(exception: Exception) -> str:

@@ -69,7 +69,7 @@ class Predictor:
         self.max_length = max_length
         self.cleaning = cleaning        # what was done to the texts it learnt from is done to those it is asked about
         self.label_names = label_names_of(model.config)
-        self._computing = threading.Lock()
+        self.computing = threading.Lock()
 
     @classmethod
     def load(cls, name: str, device: str = "auto") -> Predictor:
@@ -94,16 +94,19 @@ class Predictor:
 
     def logits(self, texts: pa.ChunkedArray | list[str], max_length: int | None = None) -> tuple[np.ndarray, Encoded]:
         """Logits (N, C) float32 in the order given of texts already cleaned, and the pieces that the model read."""
-        with self._computing:       # one text at a time: two threads on the same cores only slow each other down
+        with self.computing:       # one text at a time: two threads on the same cores only slow each other down
             encoded = encode(texts, self.tokenizer, min(max_length or self.max_length, self.max_length))
             return predict_logits(self.model, encoded), encoded
+
+    def cleaned(self, texts: Iterable[str]) -> list[str]:
+        return [clean(text, self.cleaning) for text in texts]
 
     def predict(self, texts: Iterable[str], max_length: int | None = None) -> list[Prediction]:
         """A prediction per text, in the order given. A text has the same probabilities (to 1e-5) in any batch."""
         # Half a surrogate pair, as a broken client may send it, is no character: '?' takes its place.
         asked = [texts] if isinstance(texts, str) else texts
         texts = [text.encode(errors="replace").decode() for text in asked]
-        logits, encoded = self.logits([clean(text, self.cleaning) for text in texts], max_length)
+        logits, encoded = self.logits(self.cleaned(texts), max_length)
         rows = zip(texts, softmax(logits), encoded.truncated, encoded.lengths, strict=True)
         return [
             Prediction(

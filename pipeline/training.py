@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.config import RunConfig
-from pipeline.encoding import Encoded, epoch_batches, micro_batches
+from pipeline.encoding import Encoded, encode, epoch_batches, micro_batches
 from pipeline.exceptions import WorkbenchError
 from pipeline.metrics import compute_metrics, is_better
 from pipeline.optimization import make_optimizer, make_scheduler
 from pipeline.predictor import predict_logits
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pipeline.data import Splits
 
 
 class TrainingError(WorkbenchError):
@@ -59,6 +62,11 @@ class Labelled:
 
     encoded: Encoded  # N texts
     gold_ids: np.ndarray  # (N,) int64
+
+    @classmethod
+    def of(cls, examples: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Labelled:
+        """Tokenise a split."""
+        return cls(encode(examples["text"], tokenizer, max_length), examples["label_id"].to_numpy())
 
 
 class Training:
@@ -114,7 +122,7 @@ class Training:
                 yield self._evaluate()
             if self.is_finished:
                 return
-            yield self._take_step()
+            yield self.take_step()
 
     def _evaluation_is_due(self) -> bool:
         if self.evaluated_step == self.step:
@@ -122,7 +130,7 @@ class Training:
         every = self.config.stop.evaluate_every
         return self.step % self.steps_per_epoch == 0 or (every > 0 and self.step % every == 0)
 
-    def _take_step(self) -> StepResult:
+    def take_step(self) -> StepResult:
         """Raises: TrainingError before any weight is changed by a loss or gradient that is no number."""
         import torch
         from torch.nn.functional import cross_entropy
@@ -160,10 +168,14 @@ class Training:
 
     def _step_rows(self) -> np.ndarray:
         epoch, index = divmod(self.step, self.steps_per_epoch)
+        return self.batches_of_epoch(epoch)[index]
+
+    def batches_of_epoch(self, epoch: int) -> list[np.ndarray]:
+        """The rows of each of its steps."""
         if self._epoch_batches[0] != epoch:
             lengths = self.train.encoded.lengths
             self._epoch_batches = (epoch, epoch_batches(lengths, self.config.optim.batch_size, self.config.seed, epoch))
-        return self._epoch_batches[1][index]
+        return self._epoch_batches[1]
 
     def _update(self) -> float:
         grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm).item()
@@ -239,6 +251,20 @@ class Training:
         torch.set_rng_state(state["rng"].cpu())
         if torch.cuda.is_available() and state["cuda_rng"]:
             torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
+
+
+def prepare_training(
+    config: RunConfig, splits: Splits, train: pa.Table, device: torch.device
+) -> tuple[Training, PreTrainedTokenizerBase]:
+    """The training of a config before its first step, on these examples of train, and its tokenizer."""
+    from pipeline.models import load_base_model, max_positions
+
+    seed_everything(config.seed, config.hardware.deterministic)
+    model, tokenizer = load_base_model(config.model, splits.label_names, device)
+    max_length = min(config.data.max_length, max_positions(model, tokenizer))
+    tokenizer.model_max_length = max_length  # saved with the model: who predicts truncates alike
+    examples = (Labelled.of(part, tokenizer, max_length) for part in (train, splits.validation))
+    return Training(model, *examples, splits.label_names, config), tokenizer
 
 
 _COUNTERS = ("step", "seconds", "evaluated_step", "best", "best_loss", "evaluations_without_gain")

@@ -11,11 +11,18 @@ window.volta = (() => {
 
   // Blocks: the kinds that tabs/shared.py makes
 
+  const term = ({ name, help }) => {
+    const word = make("span", help ? "volta-term" : "", name);
+    if (help) Object.assign(word, { title: help, tabIndex: 0 });
+    return word;
+  };
+
   const table = ({ label, columns, rows }) => {
     const head = make("tr"), body = make("tbody");
     const className = (column) => (column.kind === "number" ? "volta-number" : column.kind === "text" ? "volta-long" : "");
     columns.forEach((column) => {
-      const cell = put(head, make("th", className(column), column.name)).lastChild;
+      const cell = put(head, make("th", className(column))).lastChild;
+      put(cell, term(column));
       cell.scope = "col";
     });
     rows.forEach((row) => put(body, put(make("tr"), ...row.map((text, i) => make("td", className(columns[i]), text)))));
@@ -26,10 +33,10 @@ window.volta = (() => {
     return put(make("section"), make("h3", "", label), scroll);
   };
 
-  const matrix = ({ label, names, rows }) => {
+  const matrix = ({ label, names, rows, help }) => {
     const block = table({
       label,
-      columns: [{ name: "gold \\ predicted", kind: "" }, ...names.map((name) => ({ name, kind: "number" }))],
+      columns: [{ name: "gold \\ predicted", kind: "", help }, ...names.map((name) => ({ name, kind: "number" }))],
       rows: rows.map((cells, i) => [names[i], ...cells.map((cell) => cell.text)]),
     });
     block.querySelectorAll("tbody tr").forEach((row, i) =>
@@ -63,6 +70,43 @@ window.volta = (() => {
     return put(make("section"), line, track);
   };
 
+  let withNumbers = false; // beside the words; stays as the reader left it
+  const words = ({ label, items, rest }) => {
+    const line = make("p", "volta-words");
+    line.setAttribute("aria-label", label);
+    items.forEach(({ before, text, score, share }) => {
+      const word = make("span", share < 0 ? "volta-against" : "volta-for", text);
+      word.style.setProperty("--share", Math.abs(share));
+      word.dataset.sign = Math.abs(share) < 0.1 ? "" : share < 0 ? "\u2212" : "+"; // never told by colour alone
+      word.dataset.score = word.title = score;
+      put(line, before, word);
+    });
+    if (rest.trim()) put(line, make("span", "volta-unread", rest));
+    const box = make("input");
+    Object.assign(box, { type: "checkbox", checked: withNumbers });
+    const show = () => line.classList.toggle("volta-scored", (withNumbers = box.checked));
+    box.addEventListener("change", show);
+    show();
+    return put(make("section"), line, put(make("label", "volta-check"), box, "Numbers"));
+  };
+
+  const tries = ({ label, items }) => {
+    const list = make("ul", "volta-tries");
+    list.setAttribute("aria-label", label);
+    items.forEach(({ text, verdict }) => {
+      const button = make("button", "", text);
+      button.title = "Come back to this sentence";
+      button.addEventListener("click", () => {
+        const box = document.querySelector("#predict-text textarea");
+        box.value = text;
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+        box.focus();
+      });
+      put(list, put(make("li"), button, make("span", "volta-number", verdict)));
+    });
+    return put(make("section"), make("h3", "", label), list);
+  };
+
   const link = ({ text, tab, run }) => {
     const anchor = make("a", "", text);
     anchor.href = `?tab=${encodeURIComponent(tab)}&run=${encodeURIComponent(run)}`;
@@ -76,15 +120,24 @@ window.volta = (() => {
     pre.setAttribute("aria-label", label ?? "Log");
     return pre;
   };
-  const text = ({ text, tone }) => {
+  const text = ({ text, tone, field }) => {
     const paragraph = make("p", `volta-${tone}`, text);
     if (tone === "problem") paragraph.setAttribute("role", "alert");
+    const wrong = field && document.getElementById(field); // said at the field of the form, too
+    if (wrong) {
+      wrong.classList.add("volta-invalid");
+      wrong.dataset.problem = text;
+    }
     return paragraph;
   };
 
-  const kinds = { table, matrix, bars, run, link, log, text };
+  const heading = ({ text }) => make("h3", "", text);
+  const kinds = { heading, table, matrix, bars, words, tries, run, link, log, text };
   const blocks = (element, props, watch) => {
+    let marked = [];
     const draw = () => {
+      marked.forEach((id) => document.getElementById(id)?.classList.remove("volta-invalid"));
+      marked = (props.value || []).flatMap(({ field }) => field ?? []);
       element.replaceChildren(...(props.value || []).map((block) => kinds[block.kind](block)));
       element.querySelectorAll(".volta-log").forEach((pre) => (pre.scrollTop = pre.scrollHeight));
     };
@@ -117,9 +170,10 @@ window.volta = (() => {
     };
     const head = (columns) => {
       const row = put(make("tr"), make("th"));
-      columns.forEach(({ name, kind }, column) => {
+      columns.forEach(({ name, kind, help }, column) => {
         const cell = make("th", kind === "number" ? "volta-number" : "");
         const button = make("button", "volta-sort", name);
+        if (help) button.title = help;
         const on = sorted.column === column;
         cell.scope = "col";
         cell.setAttribute("aria-sort", on ? (sorted.down ? "descending" : "ascending") : "none");

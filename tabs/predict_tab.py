@@ -12,6 +12,7 @@ import gradio as gr
 
 from pipeline.exceptions import ModelError, WorkbenchError
 from pipeline.serving import DEFAULT_MODEL, MAX_SENTENCES
+from tabs.predict_file import build_predict_file
 from tabs.shared import (
     Block,
     asked_run,
@@ -27,6 +28,7 @@ from tabs.shared import (
     text,
     write_kept,
 )
+from tabs.why_view import PREDICTED, why_blocks
 
 if TYPE_CHECKING:
     from pipeline.predictor import Prediction
@@ -44,6 +46,8 @@ NO_MODEL = (
     "the model appears here once it has been evaluated."
 )
 KEPT_TEXT = "predict-text"  # the browser's key of what was typed last
+MAX_TRIES = 10
+NOBODY = ""  # value of the picker of a second model
 LOADING = "Loading the model …"
 NO_TEXT = "Type a sentence, or several with one on each line, or choose an example."
 
@@ -103,6 +107,68 @@ def many_sentences(predictions: list[Prediction], seconds: float) -> list[Block]
     ]
 
 
+def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
+    """Which words speak for and against a label, where one sentence is asked about."""
+    sentences = [line.strip() for line in typed.splitlines() if line.strip()]
+    if not run or not sentences:
+        return []
+    if len(sentences) > 1:
+        return [text("Words are explained for one sentence at a time: leave a single line above.", "hint")]
+    if run not in runs_to_predict_with():
+        return []       # told by the prediction
+    try:
+        from analysis.attribution import integrated_gradients
+        from pipeline.predictor import Predictor
+
+        return why_blocks(integrated_gradients(Predictor.load(run), sentences[0], label or None))
+    except WorkbenchError as exception:
+        return [problem(exception)]
+
+
+def compare_page(typed: str, other: str, label: str) -> list[Block]:
+    """What a second model says about the same sentences, and which words made it say so."""
+    if not other:
+        return []
+    *_, said = predict_page(typed, other)
+    return [{"kind": "heading", "text": f"{other} says"}, *said, *explain_page(typed, other, label)]
+
+
+def other_choices(other: str) -> Any:
+    runs = runs_to_predict_with()
+    choices = [("none", NOBODY), *((run, run) for run in runs)]
+    return gr.Dropdown(choices=choices, value=other if other in runs else NOBODY)
+
+
+def label_choices(run: str | None) -> Any:
+    """The labels that can be explained: the predicted one, or one of the model's by name."""
+    from pipeline.predictor import Predictor
+
+    try:
+        names = Predictor.load(run).label_names if run in runs_to_predict_with() and run else []
+    except WorkbenchError:
+        names = []          # told by the prediction
+    return gr.Dropdown(choices=[("the predicted label", PREDICTED), *((name, name) for name in names)], value=PREDICTED)
+
+
+def keep_try(typed: str, run: str | None, tries: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[Block]]:
+    """Put the sentence and what the model says about it on top of the list of tries."""
+    sentences = [line.strip() for line in typed.splitlines() if line.strip()]
+    if len(sentences) != 1 or not run:
+        return tries, [*tries_blocks(tries), text("One sentence at a time is kept: leave a single line above.", "hint")]
+    try:
+        [prediction], _ = predict(sentences, run)
+    except WorkbenchError as exception:
+        return tries, [*tries_blocks(tries), problem(exception)]
+    verdict = f"{prediction.label} {number(prediction.probabilities[prediction.label])} · {run}"
+    newest = {"text": sentences[0], "verdict": verdict}
+    tries = [newest, *(earlier for earlier in tries if earlier != newest)][:MAX_TRIES]
+    return tries, tries_blocks(tries)
+
+
+def tries_blocks(tries: list[dict[str, str]]) -> list[Block]:
+    return [{"kind": "tries", "label": "Tries", "items": tries}] if tries else []
+
+
 def milliseconds(seconds: float) -> str:
     return f"{count(round(1000 * seconds))} ms"
 
@@ -151,8 +217,8 @@ def code_examples(run: str | None, request: gr.Request) -> tuple[str, str]:
 
 
 def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
-    """What does the model say?"""
-    tab_heading("What does the model say?")
+    """What does the model say, and which words made it say so?"""
+    tab_heading("What does the model say, and which words made it say so?")
     with gr.Row():
         typed = gr.Textbox(
             FIRST_EXAMPLE,
@@ -166,6 +232,7 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         )
         with gr.Column(scale=1, min_width=200):
             run = gr.Dropdown([], label="Model", elem_id="predict-run")
+            other = gr.Dropdown([("none", NOBODY)], value=NOBODY, label="Compare with", elem_id="predict-other")
             button = gr.Button("Predict", variant="primary", elem_id="predict-button")
     with gr.Row(elem_classes="volta-examples"):
         gr.Markdown("Examples:", elem_classes="volta-examples-label")
@@ -173,18 +240,29 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
             chip = gr.Button(label, size="sm", min_width=0, elem_id=f"example-{index}")
             chip.click(None, None, typed, js=f"() => {json.dumps(example)}")
     result = blocks_view("predict-result", [text(LOADING, "hint")])
+    with gr.Row(elem_classes="volta-controls"):
+        label = gr.Dropdown(
+            [("the predicted label", PREDICTED)], value=PREDICTED, label="Which words speak for", elem_id="why-label",
+            scale=0, min_width=240,
+        )
+        keep = gr.Button("Keep this try", size="sm", elem_id="keep-button", scale=0, min_width=140)
+    why = blocks_view("predict-why")
+    beside = blocks_view("predict-beside")
+    kept, tries = blocks_view("predict-tries"), gr.State([])
     code: dict[str, Any] = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1}
+    build_predict_file(run)
     with gr.Accordion("Use it from code", open=False):
         curl = gr.Code(label="From a terminal", buttons=["copy"], **code)
         python = gr.Code(label="From Python", buttons=["copy"], **code)
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     shown = ([typed, run], result)
+    explained: dict[str, Any] = {"fn": explain_page, "inputs": [typed, run, label], "outputs": why, **quiet}
     # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
     demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
-    demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(
-        code_examples, run, [curl, python], **quiet
-    )
+    demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(**explained).then(
+        label_choices, run, label, **quiet
+    ).then(code_examples, run, [curl, python], **quiet)
     gr.on(
         [typed.change, typed.submit, run.change, button.click],
         predict_page,
@@ -193,9 +271,26 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         concurrency_limit=None,
         **quiet,
     )
+    # Beside the prediction, not behind it: of what is typed meanwhile only the last is explained.
+    gr.on(
+        [typed.change, typed.submit, run.change, button.click, label.input],
+        trigger_mode="always_last",
+        concurrency_limit=None,
+        **explained,
+    )
+    compared: dict[str, Any] = {"fn": compare_page, "inputs": [typed, other, label], "outputs": beside, **quiet}
+    gr.on(
+        [typed.change, typed.submit, other.input, button.click, label.input],
+        trigger_mode="always_last",
+        concurrency_limit=None,
+        **compared,
+    )
+    keep.click(keep_try, [typed, run, tries], [tries, kept], **quiet)
     gr.on([typed.input, typed.blur], None, typed, None, js=write_kept(KEPT_TEXT))
     run.input(None, run, None, js=remember_in_url("predict"))
     run.change(code_examples, run, [curl, python], **quiet)
+    run.input(label_choices, run, label, **quiet)
     tab.select(None, run, None, js=remember_in_url("predict"))
     tab.select(refresh_runs, run, run, **quiet)
+    gr.on([demo.load, tab.select], other_choices, other, other, **quiet)
     gr.api(predict_endpoint, api_name="predict", concurrency_limit=None)

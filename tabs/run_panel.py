@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from pipeline.catalog import run_names
+from pipeline.catalog import all_runs, run_names
 from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run, Status
 from reports.charts import Drawn, loss_chart, score_chart
@@ -69,13 +69,15 @@ class Panel:
 def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     """Values for `Panel.followed`, each only where it differs from what this page has seen."""
     run = find_run(name)
-    names = run_names()
+    runs = all_runs()
+    names = [each.name for each in runs]
     status = run.status() if run else Status()
+    waiting = [each.name for each in runs if each.name != name and each.status().state == "queued"]
     curves = read_curves(run.metrics_path) if run else None
     log_size = run.log_path.stat().st_size if run and run.log_path.exists() else 0
     versions: dict[str, Any] = {
         "names": names,
-        "status": (name, status, bool(run and run.best_folder.is_dir())),
+        "status": (name, status, bool(run and run.best_folder.is_dir()), waiting),
         "curves": (name, curves and curves.version),
         "log": (name, log_size),
         "stop": bool(run) and status.is_active,
@@ -86,7 +88,7 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     drawn = [Drawn(run.name, curves, num_validation(run))] if run and curves else []
     return [
         gr.Dropdown(choices=names) if "names" in new else gr.skip(),
-        (run_blocks(run, status) if run else NO_RUN) if "status" in new else gr.skip(),
+        (run_blocks(run, status, waiting) if run else NO_RUN) if "status" in new else gr.skip(),
         loss_chart(drawn) if "curves" in new else gr.skip(),
         score_chart(drawn) if "curves" in new else gr.skip(),
         (log_blocks(run) if run else []) if "log" in new else gr.skip(),
@@ -102,8 +104,8 @@ def num_validation(run: Run) -> int | None:
     return rows
 
 
-def run_blocks(run: Run, status: Status) -> list[Block]:
-    """State, progress and best figure of a run in a line; below, what it is and why it ended as it did."""
+def run_blocks(run: Run, status: Status, waiting: Sequence[str] = ()) -> list[Block]:
+    """State, progress and best figure of a run in a line; below, what it is, why it ended as it did, who waits."""
     line = {
         "kind": "run",
         "name": run.name,
@@ -120,6 +122,8 @@ def run_blocks(run: Run, status: Status) -> list[Block]:
         )
     if status.reason:
         blocks.append(text(status.reason, "problem" if status.state == "failed" else "note"))
+    if waiting:
+        blocks.append(text(f"Waiting for a device: {', '.join(waiting)}.", "note"))
     if run.best_folder.is_dir():
         blocks.append({"kind": "link", "text": "Predict with this model", "tab": "predict", "run": run.name})
     return blocks

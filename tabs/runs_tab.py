@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tabs.shared import (
     chart_view,
     command_problem,
     count,
+    download_folder,
     find_run,
     problem,
     tab_heading,
@@ -98,7 +98,7 @@ def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any
 def zip_run(name: str | None) -> str | None:
     """A zip of the run's record, for the browser to fetch."""
     run = find_run(name)
-    return str(pack_run(run, Path(tempfile.mkdtemp(prefix="volta-zip-")))) if run else None
+    return str(pack_run(run, download_folder())) if run else None
 
 
 def bring_in(profile: gr.OAuthProfile | None, path: str) -> list[Block]:
@@ -178,7 +178,8 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     with gr.Row(elem_classes="volta-controls"):
         focus = gr.Dropdown([], label="Details of", elem_id="runs-focus", scale=2, min_width=200)
         test = gr.Button("Show test figures", elem_id="test-button", scale=1, min_width=140)
-        zipped = gr.DownloadButton("Download zip", elem_id="zip-button", scale=1, min_width=120)
+        pack = gr.Button("Download zip", elem_id="zip-button", scale=1, min_width=120)
+        zipped = gr.DownloadButton(visible="hidden", elem_id="zip-file")
         doomed = gr.Button("Delete …", elem_id="delete-button", scale=1, min_width=100)
     message = blocks_view("runs-message")
     sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="delete-sure", scale=0, min_width=200)
@@ -217,7 +218,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     focus.change(*shown, **quiet).then(**clear)
     tab.select(None, None, None, js=f"() => volta.remember('runs', ({CHOSEN} ?? []).join(','))")
     test.click(show_test, focus, message, **quiet).then(*shown, **quiet)
-    zipped.click(zip_run, focus, zipped, **quiet)
+    pack.click(zip_run, focus, zipped, **quiet).then(None, js="() => document.getElementById('zip-file').click()")
     doomed.click(ask_to_delete, focus, [message, sure], **quiet)
     sure.click(delete_for_good, focus, [message, sure], **quiet).then(**looked)
     add.click(write_note, [focus, note], [message, note], **quiet).then(*shown, **quiet)

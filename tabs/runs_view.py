@@ -22,6 +22,7 @@ from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from tabs.run_panel import METRIC_WORDS, STATE_WORDS
 from tabs.shared import Block, code, count, duration, find_run, matrix, number, table, text
+from tabs.terms import meaning
 
 STALE_SECONDS = 60.0        # a run at work that has written nothing for this long is pointed out
 MAX_COMPARED = 12           # runs in one table
@@ -35,7 +36,7 @@ NO_RUNS = "There are no runs yet. Open the Train tab and press Start, or bring i
 def run_list() -> dict[str, Any]:
     """Value of the list of runs: columns, a row per run, and the run that is shown until somebody ticks one."""
     rows = [_row(run) for run in all_runs()]
-    columns = [{"name": name, "kind": kind} for name, kind in COLUMNS]
+    columns = [{"name": name, "kind": kind, "help": meaning(name)} for name, kind in COLUMNS]
     return {"columns": columns, "rows": rows, "chosen": [row["name"] for row in rows[:1]], "empty": NO_RUNS}
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -13,11 +16,17 @@ from pipeline.catalog import all_runs, load_run
 from pipeline.exceptions import WorkbenchError
 from pipeline.jobs import start_command
 from pipeline.runs import Run
+from tabs.terms import meaning
 
 Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
 Tone = Literal["plain", "hint", "note", "problem"]
 ColumnKind = Literal["", "number", "text"]
 COMMAND_SECONDS = 600
+CORNER = "gold \\ predicted"
+
+
+class CommandError(WorkbenchError):
+    """A command that the page asked ended without an answer."""
 
 
 # Blocks: tabs/page.js puts every text of them on the page by textContent, so data cannot become markup
@@ -36,7 +45,7 @@ def table(label: str, columns: Sequence[tuple[str, ColumnKind]], rows: Iterable[
     return {
         "kind": "table",
         "label": label,
-        "columns": [{"name": name, "kind": kind} for name, kind in columns],
+        "columns": [{"name": name, "kind": kind, "help": meaning(name)} for name, kind in columns],
         "rows": [[str(cell) for cell in row] for row in rows],
     }
 
@@ -44,7 +53,7 @@ def table(label: str, columns: Sequence[tuple[str, ColumnKind]], rows: Iterable[
 def matrix(label: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Block:
     """A confusion matrix: rows gold, columns predicted, each cell as dark as its share of its row."""
     rows = [[{"text": count(cell), "share": cell / max(sum(row), 1)} for cell in row] for row in counts]
-    return {"kind": "matrix", "label": label, "names": list(names), "rows": rows}
+    return {"kind": "matrix", "label": label, "names": list(names), "rows": rows, "help": meaning(CORNER)}
 
 
 def code(label: str, words: str) -> Block:
@@ -162,6 +171,19 @@ def write_kept(key: str, names: Sequence[str] = ()) -> str:
     return f"(...values) => volta.keep('{key}', {value})"
 
 
+# Downloads
+
+
+def download_folder() -> Path:
+    """A new folder for a file that the browser will fetch; gone when the app ends."""
+    return Path(tempfile.mkdtemp(dir=_downloads().name))
+
+
+@lru_cache(maxsize=1)
+def _downloads() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="volta-downloads-")
+
+
 # Commands: the page does nothing to a run that a terminal could not do
 
 
@@ -170,17 +192,29 @@ def begin_command(arguments: list[str]) -> subprocess.Popen[str]:
     return start_command(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def answer_of_command(arguments: list[str]) -> dict[str, Any]:
+    """The line of JSON that a command prints. Raises: CommandError with the sentence it left on stderr."""
+    process = start_command(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        answer, stderr = process.communicate(timeout=COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise CommandError(f"The command has not ended in {duration(COMMAND_SECONDS)}, and was ended.") from None
+    if process.returncode:
+        raise CommandError(_last_line(stderr, process.returncode))
+    values: dict[str, Any] = json.loads(answer)
+    return values
+
+
 def command_problem(process: subprocess.Popen[str]) -> str | None:
     """Wait for the command: None when it is done, else the sentence it left on stderr."""
     try:
         _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
         return f"The command has not ended in {duration(COMMAND_SECONDS)}. Look at the run's log before trying again."
+    return _last_line(stderr, process.returncode) if process.returncode else None
+
+
+def _last_line(stderr: str, status: int) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()]
-    if process.returncode == 0:
-        return None
-    return (
-        lines[-1]
-        if lines
-        else f"The command ended with status {process.returncode} and said nothing. See the run's log."
-    )
+    return lines[-1] if lines else f"The command ended with status {status} and said nothing. See the run's log."

@@ -12,7 +12,7 @@ import gradio as gr
 
 from pipeline.catalog import run_names
 from pipeline.config import FIELDS, FieldHelp, RunConfig, make_config, preset_names, read_preset, set_field
-from pipeline.exceptions import WorkbenchError
+from pipeline.exceptions import ConfigError
 
 FIRST_PRESET = "quick"
 MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups
@@ -59,7 +59,7 @@ def component_for(field: FieldHelp, value: Any) -> gr.components.Component:
     about: dict[str, Any] = {
         "label": field_label(field),
         "info": field_info(field),
-        "elem_id": f"field-{field.name.replace('.', '-')}",
+        "elem_id": elem_id_of(field.name),
         "min_width": 240,
     }
     if field.kind == "switch":
@@ -72,6 +72,11 @@ def component_for(field: FieldHelp, value: Any) -> gr.components.Component:
     if field.kind == "number":
         return gr.Number(value, step=0.001, **about)
     return gr.Textbox(value, **about)
+
+
+def elem_id_of(field_name: str) -> str:
+    main = {"data.source": "train-source", "model.base": "train-base", "name": "train-name"}
+    return main.get(field_name, f"field-{field_name.replace('.', '-')}")
 
 
 def field_label(field: FieldHelp) -> str:
@@ -153,11 +158,17 @@ def _plain(value: Any) -> Any:
 
 def train_arguments(preset: str, values: dict[str, Any]) -> list[str]:
     """What follows `python -m pipeline`: the preset, the fields that differ from it, and the name."""
-    arguments = ["train", "--preset", preset]
+    name = values["name"]
+    named = [f"--name={name}"] if name.startswith("-") else ["--name", name]
+    return ["train", *config_arguments(preset, values), *named, "--detach"]
+
+
+def config_arguments(preset: str, values: dict[str, Any]) -> list[str]:
+    """The preset, and the fields that differ from it."""
+    arguments = ["--preset", preset]
     for name in changed_fields(preset, values):
         arguments += ["--set", f"{name}={_written(values[name])}"]
-    name = values["name"]
-    return [*arguments, *([f"--name={name}"] if name.startswith("-") else ["--name", name]), "--detach"]
+    return arguments
 
 
 def shown_command(arguments: Sequence[str]) -> str:
@@ -178,11 +189,12 @@ def config_of(values: dict[str, Any]) -> RunConfig:
     return make_config(nested)
 
 
-def config_problem(values: dict[str, Any]) -> str | None:
+def config_problem(values: dict[str, Any]) -> ConfigError | None:
+    """What is wrong with the form, before anything is looked up."""
     try:
         config_of(values)
-    except WorkbenchError as exception:
-        return str(exception)
+    except ConfigError as exception:
+        return exception
     return None
 
 

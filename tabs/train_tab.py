@@ -15,9 +15,11 @@ from pipeline.exceptions import WorkbenchError
 from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
 from tabs.access import check_may_change
 from tabs.data_view import data_blocks
+from tabs.plan_view import plan_blocks
 from tabs.run_panel import build_run_panel, look_anew, remember_run
 from tabs.shared import (
     Block,
+    answer_of_command,
     begin_command,
     blocks_view,
     command_problem,
@@ -33,8 +35,10 @@ from tabs.train_form import (
     FIRST_PRESET,
     changed_fields,
     component_for,
+    config_arguments,
     config_of,
     config_problem,
+    elem_id_of,
     field_groups,
     form_fields,
     free_name,
@@ -78,7 +82,7 @@ def describe(preset: str, *form: Values) -> list[Any]:
     wrong = config_problem(values)
     return [
         shown_command(train_arguments(preset, values)),
-        [text(wrong, "problem")] if wrong else [],
+        [{**problem(wrong), "field": elem_id_of(wrong.field)}] if wrong else [],
         *(gr.Accordion(label=group_label(group, changed)) for group in field_groups()),
     ]
 
@@ -89,6 +93,16 @@ def report_data(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list
         check_may_change(profile)  # a source may be any file that this machine can read
         values = _values(form)
         yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+
+
+def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[list[Block]]:
+    """Run `plan` with what the form stands for: a few real steps, which are thrown away."""
+    try:
+        check_may_change(profile)
+        yield [text("Reading the data and measuring a few steps …", "hint")]
+        yield plan_blocks(answer_of_command(["plan", *config_arguments(preset, _values(form))]))
     except WorkbenchError as exception:
         yield [problem(exception)]
 
@@ -201,7 +215,9 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         elem_id="train-command",
     )
     wrong = blocks_view("train-problem")
+    planned = blocks_view("train-plan")
     with gr.Row(elem_classes="volta-controls"):
+        plan = gr.Button("What will it take?", elem_id="plan-button", scale=0, min_width=180)
         start = gr.Button("Start", variant="primary", elem_id="start-button", scale=0, min_width=160)
     message = blocks_view("start-message")
     panel = build_run_panel(demo)
@@ -224,6 +240,8 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
+    plan.click(plan_run, [preset, *form], planned, **quiet)
+    gr.on(edits, lambda: [], None, planned, **quiet)        # it was of another form
     started = start.click(start_run, [preset, *form], [message, panel.run, name], **quiet)
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)

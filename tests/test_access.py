@@ -8,9 +8,11 @@ import gradio as gr
 import pytest
 
 from tabs.access import AccessError, check_may_change
+from tabs.predict_file import predict_upload
 from tabs.run_panel import resume_run, stop_run
+from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note
 from tabs.train_form import form_fields, preset_values
-from tabs.train_tab import keep_upload, report_data, start_run
+from tabs.train_tab import keep_upload, plan_run, report_data, start_run
 
 OWNER = gr.OAuthProfile({"preferred_username": "ada", "name": "Ada", "profile": "", "picture": ""})
 VISITOR = gr.OAuthProfile({"preferred_username": "bob", "name": "Bob", "profile": "", "picture": ""})
@@ -50,6 +52,8 @@ def test_no_handler_does_anything_for_a_visitor(
     started: list[object] = []
     for module in ("tabs.run_panel", "tabs.train_tab"):
         monkeypatch.setattr(f"{module}.begin_command", lambda arguments: started.append(arguments))
+    monkeypatch.setattr("tabs.runs_tab.begin_command", lambda arguments: started.append(arguments))
+    monkeypatch.setattr("tabs.train_tab.answer_of_command", lambda arguments: started.append(arguments))
     form = [preset_values("quick")[name] for name in form_fields()]
     upload = tmp_path / "mine.csv"
     upload.write_text("text,label\n")
@@ -58,9 +62,15 @@ def test_no_handler_does_anything_for_a_visitor(
         *resume_run(profile, "some-run"),
         *(message for message, _, _ in start_run(profile, "quick", *form)),
         list(report_data(profile, *form))[-1],
+        list(plan_run(profile, "quick", *form))[-1],
+        list(predict_upload(profile, str(upload), "", "sst2-minilm"))[-1][0],
+        list(show_test(profile, "sst2-minilm"))[-1],
+        bring_in(profile, str(upload)),
+        write_note(profile, "sst2-minilm", "mine")[0],
+        delete_for_good(profile, "sst2-minilm")[0],
         keep_upload(profile, str(upload))[1],
     ]
-    assert len(answers) == 5
+    assert len(answers) == 11
     assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
     assert started == []
     assert not run_root.exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config import make_config, preset_names, read_preset
+from pipeline.config import make_config, preset_names, read_config, read_preset
 from pipeline.exceptions import ConfigError
+from pipeline.sources import PROJECT_ROOT
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -24,6 +25,12 @@ def test_the_preset_of_the_classic_report_cleans_and_splits_as_it_does() -> None
     config = make_config({**read_preset("end-to-end"), "name": "a"})
     assert config.data.split == "merge"
     assert all(config.data.clean.model_dump().values())
+
+
+def test_the_run_that_comes_with_volta_is_that_of_its_preset() -> None:
+    bundled = read_config(PROJECT_ROOT / "checkpoints" / "sst2-minilm" / "run_config.json")
+    made = make_config({**read_preset("sst2-after-imdb"), "name": bundled.name, "note": bundled.note})
+    assert made == bundled
 
 
 @pytest.mark.parametrize("name", ["quik", "", "../presets/quick"])

@@ -18,9 +18,19 @@ from tabs import predict_tab
 from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page
 from tabs.run_panel import follow, run_blocks, run_facts
 from tabs.shared import begin_command, command_problem, count, duration, number
+from tabs.terms import meaning
 from tabs.train_tab import keep_upload
 
 PROJECT_ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name, begins", [
+    ("macro F1", "Mean of the labels' F1"), ("macro F1 (95%)", "Mean of the labels' F1"), ("F1", "Harmonic mean"),
+    ("loss before", "Cross-entropy"), ("pieces: median", "What the tokenizer"), ("positive", ""), ("pi", ""),
+])
+def test_a_columns_term_is_explained(name: str, begins: str) -> None:
+    found = meaning(name)
+    assert found.startswith(begins) and bool(found) == bool(begins)
 
 
 @pytest.fixture
@@ -53,6 +63,12 @@ def test_the_line_of_a_run_reads_as_a_sentence() -> None:
 def test_a_failure_is_told_as_the_record_tells_it(run: Run) -> None:
     reason = "The disk is full (metrics.jsonl); earlier states still load. Free some space, then resume."
     assert {"kind": "text", "text": reason, "tone": "problem"} in run_blocks(run, Status("failed", reason=reason))
+
+
+def test_who_waits_for_a_device_is_told(run: Run) -> None:
+    create_run(make_config({"name": "next"})).write_status(Status("queued"))
+    with Run(run.folder.with_name("next"), run.config).locked():
+        assert "Waiting for a device: next." in texts(follow("tiny", {})[1])
 
 
 def test_a_run_whose_process_is_gone_says_what_to_do(run: Run) -> None:

@@ -113,7 +113,7 @@ def test_an_emptied_name_is_refused_in_the_sentence_of_the_rule(
     run_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {**preset_values("quick"), "name": ""}
-    assert "1 to 64 letters, digits" in (config_problem(values) or "")
+    assert "1 to 64 letters, digits" in str(config_problem(values))
     assert "1 to 64 letters, digits" in str(requested_config(monkeypatch, train_arguments("quick", values)))
 
 

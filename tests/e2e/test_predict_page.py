@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import ask
+
+SCORES = "all => all.map(word => word.dataset.score)"
 
 
 @pytest.fixture
@@ -34,6 +38,58 @@ def test_a_typed_sentence_gets_its_label_at_once(predict_page: Page) -> None:
     expect(result.first).to_contain_text("0.")
 
 
+def test_the_words_are_coloured_by_what_they_say(predict_page: Page) -> None:
+    predict_page.locator("#predict-text textarea").fill("good lovely bright film")
+    words = predict_page.locator("#predict-why .volta-words span")
+    expect(words).to_have_text(["good", "lovely", "bright", "film"])
+    expect(predict_page.locator("#predict-why")).to_contain_text("speaks for positive")
+    predict_page.get_by_role("checkbox", name="Numbers").check()
+    expect(predict_page.locator("#predict-why .volta-scored")).to_be_visible()
+    scores = [float(word.replace("\N{MINUS SIGN}", "-")) for word in words.evaluate_all(SCORES)]
+    assert max(scores[:3]) > 0
+    predict_page.locator("#why-label input").click()
+    predict_page.get_by_role("option", name="negative").click()
+    expect(predict_page.locator("#predict-why")).to_contain_text("speaks for negative")
+    predict_page.locator("#predict-text textarea").fill("good film\nbad film")
+    expect(predict_page.locator("#predict-why")).to_contain_text("one sentence at a time")
+
+
+def test_a_try_is_kept_and_come_back_to(predict_page: Page) -> None:
+    text = predict_page.locator("#predict-text textarea")
+    for sentence in ("good lovely film", "good lovely bad film"):
+        text.fill(sentence)
+        predict_page.locator("#keep-button").click()
+        expect(predict_page.locator("#predict-tries button").first).to_have_text(sentence)
+    predict_page.locator("#predict-tries").get_by_role("button", name="good lovely film").click()
+    expect(text).to_have_value("good lovely film")
+    expect(predict_page.locator("#predict-why .volta-words span")).to_have_text(["good", "lovely", "film"])
+
+
+def test_a_second_model_answers_beside_the_first(predict_page: Page) -> None:
+    predict_page.locator("#predict-other input").click()
+    predict_page.get_by_role("option", name="sst2-minilm").click()
+    beside = predict_page.locator("#predict-beside")
+    expect(beside).to_contain_text("sst2-minilm says")
+    expect(beside.locator(".volta-bars li")).to_have_count(2)
+    expect(beside.locator(".volta-words span").first).to_have_text("I")
+    predict_page.locator("#predict-text textarea").fill("a lovely film")
+    expect(beside.locator(".volta-words span")).to_have_text(["a", "lovely", "film"])
+
+
+def test_a_file_of_texts_comes_back_with_predictions(predict_page: Page, tmp_path: Path) -> None:
+    source = tmp_path / "mine.csv"
+    source.write_text("id,review\n7,good lovely film\n8,bad dull film\n")
+    predict_page.locator("#file-fold button").first.click()
+    predict_page.locator("#file-button input").set_input_files(source)
+    expect(predict_page.locator("#file-message")).to_contain_text("2 of 2 texts predicted with tiny.")
+    with predict_page.expect_download() as download:
+        predict_page.locator("#file-download").click()
+    download.value.save_as(tmp_path / "out.csv")
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["predicted"]) for row in rows] == [("7", "positive"), ("8", "negative")]
+
+
 def test_two_lines_give_two_rows(predict_page: Page) -> None:
     predict_page.locator("#predict-text textarea").fill("good lovely film\n\nbad dull film")
     rows = predict_page.locator("#predict-result tbody tr")
@@ -55,9 +111,11 @@ def test_an_example_is_one_click_away(predict_page: Page) -> None:
 
 def test_text_that_looks_like_markup_stays_text(predict_page: Page) -> None:
     markup = "<img src=x onerror='window.hacked = true'> good"
+    predict_page.locator("#predict-text textarea").fill(markup)
+    expect(predict_page.locator("#predict-why .volta-words")).to_contain_text("onerror=")
     predict_page.locator("#predict-text textarea").fill(f"{markup}\nbad film")
     expect(predict_page.locator("#predict-result tbody tr").first).to_contain_text(markup)
-    expect(predict_page.locator("#predict-result img")).to_have_count(0)
+    expect(predict_page.locator("#predict-result img, #predict-why img")).to_have_count(0)
     assert predict_page.evaluate("window.hacked") is None
 
 

@@ -191,6 +191,31 @@ def test_the_data_report_shows_sizes_shares_and_what_the_model_reads(
     expect(report.get_by_role("region", name="The first training texts")).to_contain_text("[CLS]")
 
 
+def test_a_value_out_of_bounds_is_told_at_its_field_at_once(page: Page, address: str) -> None:
+    open_train(page, address)
+    open_fold(page, "group-optim")
+    field = page.locator("#field-optim-epochs")
+    field.locator("input").fill("0")
+    expect(field).to_have_class(re.compile("volta-invalid"))
+    expect(field).to_have_attribute("data-problem", re.compile("optim.epochs should be greater than or equal to 1"))
+    field.locator("input").fill("2")
+    expect(field).not_to_have_class(re.compile("volta-invalid"))
+
+
+def test_what_a_run_will_take_is_told_before_it_starts(
+    page: Page, address: str, tiny_model: Path, tiny_data: Path
+) -> None:
+    open_train(page, address)
+    fill_in(page, "planned", tiny_model, tiny_data)
+    page.locator("#plan-button").click()
+    plan = page.locator("#train-plan")
+    expect(plan).to_contain_text("192 train · 24 validation · 24 test")
+    expect(plan).to_contain_text("38,400, the first 2,304 of them warm-up")
+    expect(plan).to_contain_text("ms a step, measured here")
+    page.locator("#field-optim-epochs input").fill("3")
+    expect(plan).to_be_empty()
+
+
 def test_an_uploaded_file_becomes_the_source(page: Page, address: str, home: Home, tiny_data: Path) -> None:
     open_train(page, address)
     open_fold(page, "data-fold")

@@ -1,0 +1,141 @@
+"""What will this run do, and what will it take? Told before it starts, from data, model and a few real steps."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.config import RunConfig
+from pipeline.data import load_splits
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+
+    from pipeline.training import Training
+
+MEASURED_STEPS = 8          # of evenly spaced lengths, so that their mean stands for an epoch
+MEASURED_EXAMPLES = 20_000  # at most so many are tokenised
+MEASURED_TEXTS = 128        # of validation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do and take. Seconds and memory are those of this process, which has done a bit of it."""
+
+    rows: dict[str, int]                        # by split
+    label_shares: dict[str, dict[str, float]]   # by split and label
+    steps: int
+    warmup_steps: int
+    evaluations: int                            # with the one before the first step
+    learning_rate: float                        # peak, of all parameters
+    parameters: int
+    trainable_parameters: int
+    device: str
+    precision: str                              # fp32, bf16 or fp16
+    free_memory_bytes: int                      # of the device, before
+    peak_memory_bytes: int
+    seconds_per_step: float
+    seconds: float                              # of the whole run
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Load everything as the run would, take a few steps, and throw the result away. Raises: as the run would."""
+    from pipeline.models import choose_device
+    from pipeline.optimization import warmup_steps
+    from pipeline.training import choose_precision, keep_freed_memory, prepare_training
+
+    splits = load_splits(config.data)
+    device = choose_device(config.hardware.device)
+    free_memory = _free_memory(device)
+    training, _ = prepare_training(config, splits, _sample(splits.train, config.seed), device)
+    keep_freed_memory()
+    steps_per_epoch = math.ceil(splits.train.num_rows / config.optim.batch_size)
+    steps = steps_per_epoch * config.optim.epochs
+    evaluations = 1 + sum(_is_evaluated(step, steps_per_epoch, config) for step in range(1, steps + 1))
+    seconds_per_step = _seconds_per_step(training)
+    precision = choose_precision(config.hardware.precision, device)
+    weights = list(training.model.parameters())
+    return Plan(
+        rows={split: found["rows"] for split, found in splits.fingerprints.items()},
+        label_shares={
+            split: {label: rows / found["rows"] for label, rows in found["labels"].items()}
+            for split, found in splits.fingerprints.items()
+        },
+        steps=steps,
+        warmup_steps=warmup_steps(config.optim, steps),
+        evaluations=evaluations,
+        learning_rate=config.optim.learning_rate,
+        parameters=sum(weight.numel() for weight in weights),
+        trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        device=str(device),
+        precision="fp32" if precision == "no" else precision,
+        free_memory_bytes=free_memory,
+        seconds_per_step=seconds_per_step,
+        seconds=steps * seconds_per_step + evaluations * _seconds_per_evaluation(training),
+        peak_memory_bytes=_peak_memory(device),
+    )
+
+
+def _sample(train: pa.Table, seed: int) -> pa.Table:
+    if train.num_rows <= MEASURED_EXAMPLES:
+        return train
+    return train.take(np.sort(np.random.default_rng(seed).choice(train.num_rows, MEASURED_EXAMPLES, replace=False)))
+
+
+def _is_evaluated(step: int, steps_per_epoch: int, config: RunConfig) -> bool:
+    every = config.stop.evaluate_every
+    return step % steps_per_epoch == 0 or (every > 0 and step % every == 0)
+
+
+def _seconds_per_step(training: Training) -> float:
+    """Mean over steps of evenly spaced lengths, after one of the longest that is not counted: it takes the memory."""
+    lengths = [training.train.encoded.lengths[rows].max() for rows in training.batches_of_epoch(0)]
+    by_length = np.argsort(lengths)
+    chosen = by_length[np.linspace(0, len(by_length) - 1, min(MEASURED_STEPS, len(by_length))).round().astype(int)]
+    seconds = []
+    for step in [by_length[-1], *chosen]:
+        training.step = int(step)
+        seconds.append(1 / training.take_step().examples_per_second * len(training.batches_of_epoch(0)[step]))
+    return float(np.mean(seconds[1:]))
+
+
+def _seconds_per_evaluation(training: Training) -> float:
+    from pipeline.predictor import predict_logits
+
+    encoded = training.validation.encoded
+    rows = np.linspace(0, len(encoded) - 1, min(MEASURED_TEXTS, len(encoded))).round().astype(int)
+    training.model.eval()
+    started = time.perf_counter()
+    predict_logits(training.model, encoded.take(rows))
+    return (time.perf_counter() - started) * len(encoded) / len(rows)
+
+
+def _free_memory(device: torch.device) -> int:
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _peak_memory(device: torch.device) -> int:
+    """CUDA: most that was allocated; else the most that this process ever had resident."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:     # Windows
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

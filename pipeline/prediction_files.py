@@ -1,0 +1,86 @@
+"""What does a model say about a file of texts? The file's rows with labels and probabilities beside them, as a CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.columns import find_text_column, text_values
+from pipeline.exceptions import DataError
+from pipeline.metrics import softmax
+from pipeline.predictor import Predictor
+from pipeline.reading import read_table
+
+MAX_TEXTS = 100_000
+TEXTS_PER_ROUND = 512       # between two words on how far it is
+OURS = ("predicted", "probability", "truncated")
+
+
+@dataclass(frozen=True)
+class FilePrediction:
+    """How far it is; the table is there when all are done."""
+
+    done: int
+    total: int
+    table: pa.Table | None = None       # the file's columns, then predicted, probability, truncated, a share per label
+
+
+def predict_file(
+    path: Path, predictor: Predictor, text_column: str | None = None, encoding: str = "utf-8"
+) -> Iterator[FilePrediction]:
+    """Predict a column of texts of a CSV, TSV, JSONL or Parquet file; a row without a text keeps empty cells.
+
+    Raises: DataError for a file that cannot be read, has too many rows, or no column of texts, before the first yield.
+    """
+    source = read_table(path, encoding)
+    if source.num_rows > MAX_TEXTS:
+        found = f"{path.name} has {source.num_rows:,} rows"
+        raise DataError(f"{found}; at most {MAX_TEXTS:,} fit. Cut it into smaller files.")
+    name = find_text_column(source, path.name, text_column)
+    texts = text_values(source, path.name, name)
+    rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
+    logits = np.zeros((len(rows), len(predictor.label_names)), np.float32)
+    truncated = np.zeros(len(rows), bool)
+    yield FilePrediction(0, len(rows))
+    for start in range(0, len(rows), TEXTS_PER_ROUND):
+        part = slice(start, start + TEXTS_PER_ROUND)
+        logits[part], encoded = predictor.logits(predictor.cleaned(texts.take(rows[part]).to_pylist()))
+        truncated[part] = encoded.truncated
+        yield FilePrediction(min(start + TEXTS_PER_ROUND, len(rows)), len(rows))
+    table = _with_predictions(source, rows, logits, truncated, predictor.label_names)
+    yield FilePrediction(len(rows), len(rows), table)
+
+
+def save_csv(table: pa.Table, path: Path) -> None:
+    import pyarrow.csv
+
+    pyarrow.csv.write_csv(table, path)
+
+
+def _with_predictions(
+    source: pa.Table, rows: np.ndarray, logits: np.ndarray, truncated: np.ndarray, label_names: list[str]
+) -> pa.Table:
+    """The columns of the source that a CSV can hold, and ours; the source's get a _ where both have the name."""
+    probs = softmax(logits) if len(rows) else np.zeros(logits.shape)
+    shares = [f"probability of {name}" for name in label_names]
+    names = [name for name in source.column_names if not pa.types.is_nested(source.schema.field(name).type)]
+    table = source.select(names)
+    taken = {*OURS, *shares}
+    table = table.rename_columns([f"{name}_" if name in taken else name for name in names])
+    predicted = np.array(label_names, dtype=object)[probs.argmax(axis=1)] if len(rows) else np.empty(0, object)
+    columns = {"predicted": predicted, "probability": probs.max(axis=1, initial=0.0).round(6), "truncated": truncated}
+    columns |= {share: probs[:, index].round(6) for index, share in enumerate(shares)}
+    for name, values in columns.items():
+        table = table.append_column(name, _spread(values, rows, source.num_rows))
+    return table
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, num_rows: int) -> pa.Array:
+    """The values in their rows, null in all others."""
+    places = np.full(num_rows, -1)
+    places[rows] = np.arange(len(rows))
+    return pa.array(values.tolist()).take(pa.array(places, mask=places < 0))

@@ -1,0 +1,71 @@
+"""Many sentences? A file of texts goes in, the same rows with predictions come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.exceptions import ModelError, WorkbenchError
+from pipeline.sources import DATA_SUFFIXES
+from tabs.access import check_may_change
+from tabs.shared import Block, blocks_view, count, download_folder, problem, runs_to_predict_with, text
+
+HOW = "A CSV, TSV, JSONL or Parquet file with a column of texts, up to 100,000 rows. Its rows come back as a CSV."
+
+
+def predict_upload(
+    profile: gr.OAuthProfile | None, path: str, column: str, run: str | None
+) -> Iterator[tuple[list[Block], Any]]:
+    """Say how far it is; in the end, offer the file."""
+    hidden = gr.DownloadButton(visible=False)
+    try:
+        check_may_change(profile)       # a file of many rows keeps the machine busy for minutes
+        if run not in runs_to_predict_with() or not run:
+            raise ModelError("There is no trained model to ask. Choose one under 'Model'.")
+        yield [text(f"Reading {Path(path).name} …", "hint")], hidden
+        yield from _predictions(Path(path), column.strip() or None, run)
+    except WorkbenchError as exception:
+        yield [problem(exception)], hidden
+
+
+def _predictions(path: Path, column: str | None, run: str) -> Iterator[tuple[list[Block], Any]]:
+    from pipeline.prediction_files import predict_file, save_csv
+    from pipeline.predictor import Predictor
+
+    for step in predict_file(path, Predictor.load(run), column):
+        told = f"{count(step.done)} of {count(step.total)} texts predicted with {run}"
+        if step.table is None:
+            yield [text(f"{told} …", "hint")], gr.skip()
+            continue
+        target = download_folder() / f"{path.stem}-{run}.csv"
+        save_csv(step.table, target)
+        empty = step.table.num_rows - step.total
+        words = f"{told}." + (f" {count(empty)} rows without a text have empty cells." if empty else "")
+        yield [text(words, "note")], gr.DownloadButton(f"Download {target.name}", value=str(target), visible=True)
+
+
+def build_predict_file(run: gr.Dropdown) -> None:
+    """The fold under the sentence."""
+    with gr.Accordion("Many sentences? Give a file", open=False, elem_id="file-fold"):
+        message = blocks_view("file-message", [text(HOW, "hint")])
+        with gr.Row(elem_classes="volta-controls"):
+            column = gr.Textbox(
+                label="Column of the texts", placeholder="found by itself", max_lines=1, elem_id="file-column",
+                scale=0, min_width=240,
+            )
+            upload = gr.UploadButton(
+                "Choose a file",
+                size="sm",
+                file_types=list(DATA_SUFFIXES),
+                elem_id="file-button",
+                scale=0,
+                min_width=160,
+            )
+        download = gr.DownloadButton("Download", visible=False, elem_id="file-download", scale=0, min_width=240)
+    upload.upload(
+        predict_upload, [upload, column, run], [message, download], api_visibility="private", show_progress="hidden",
+        concurrency_limit=1,
+    )
