@@ -21,7 +21,8 @@ from tabs.train_tab import build_train_tab
 
 
 def build_page() -> gr.Blocks:
-    with gr.Blocks(title="Volta", analytics_enabled=False) as demo:
+    # Files that went through the page are removed after a day.
+    with gr.Blocks(title="Volta", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         gr.Markdown("# Volta", elem_id="title")
         sign_in_button()
         with gr.Tabs(elem_id="tabs") as tabs:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.text_spans import TextPieces, text_pieces
-from pipeline.cleaning import clean
 from pipeline.exceptions import ModelError
 from pipeline.predictor import Predictor
 
@@ -42,7 +41,7 @@ class Attribution:
 def integrated_gradients(predictor: Predictor, text: str, label: str | None = None) -> Attribution:
     """Attributions of a label, the predicted one unless another is named, with as many steps as they need.
 
-    The baseline has the embedding of padding in place of every piece but the special ones.
+    The baseline has the embedding of padding in place of every piece of a word.
     Source: Sundararajan, Taly and Yan 2017, https://arxiv.org/abs/1703.01365; completeness is their axiom.
     Raises: ModelError for a label that the model does not know.
     """
@@ -50,7 +49,8 @@ def integrated_gradients(predictor: Predictor, text: str, label: str | None = No
     from captum.attr import IntegratedGradients
 
     model = predictor.model
-    pieces = text_pieces(clean(text, predictor.cleaning), predictor.tokenizer, predictor.max_length)
+    [text] = predictor.cleaned([text])
+    pieces = text_pieces(text, predictor.tokenizer, predictor.max_length)
     with predictor.computing:
         inputs, baseline = _embeddings(predictor, pieces)
         mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)

@@ -53,13 +53,15 @@ def compare(first: Predictions, other: Predictions) -> Comparison:
 
     Sources: Efron and Tibshirani 1993, chapter 13 (percentile intervals); McNemar 1947,
     https://doi.org/10.1007/BF02295996.
-    Raises: RunError when they are not about the same examples and labels.
+    Raises: RunError when they are not about the same examples with the same gold labels.
     """
     from scipy.stats import binomtest
 
     order = _order_of(first, other)
     gold_ids = first.gold_ids
     label_ids = np.array([first.label_names.index(name) for name in other.label_names])
+    if (label_ids[other.gold_ids][order] != gold_ids).any():
+        raise RunError("Gold labels were changed between the two, so they cannot be compared.")
     predicted = [first.logits.argmax(axis=1), label_ids[other.logits.argmax(axis=1)][order]]
     right, other_right = (predicted_ids == gold_ids for predicted_ids in predicted)
     fixed, broken = int((~right & other_right).sum()), int((right & ~other_right).sum())
@@ -85,7 +87,7 @@ def _order_of(first: Predictions, other: Predictions) -> np.ndarray:
     order = np.array([-1 if row is None else row for row in rows])
     same = len(rows) == len(row_of) and (order >= 0).all()
     if not same or [other.texts[row] for row in order] != first.texts:
-        raise RunError("The two were measured on other examples, so they cannot be compared. Compare them on test.")
+        raise RunError("Their examples are not the same (limit, split or cleaning differ): they cannot be compared.")
     return order
 
 
@@ -103,10 +105,15 @@ class _Cells:
         return (self.counts @ right) / self.counts.sum(axis=1)
 
     def macro_f1(self, model: int) -> np.ndarray:
-        """(R,), a label that is neither there nor predicted having F1 0, as in scikit-learn."""
+        """(R,), a label that is neither there nor predicted at all having F1 0, as in scikit-learn.
+
+        A rare label that a sample happens to miss is left out of that sample's mean: it would count as a failure.
+        """
         both = self.counts @ (self.gold * self.predicted[model])
         either = self.counts @ self.gold + self.counts @ self.predicted[model]
-        return (2 * both / np.maximum(either, 1)).mean(axis=1)
+        num_known = int((self.gold + self.predicted[model]).any(axis=0).sum())
+        means = (2 * both / np.maximum(either, 1)).sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1)
+        return means * num_known / self.gold.shape[1]
 
 
 def _estimate(

@@ -54,7 +54,21 @@ def text_pieces(text: str, tokenizer: PreTrainedTokenizerBase, max_length: int) 
         else:
             words.append(Word(start, end, (piece,)))
         tokenizers_word = word_id
-    return TextPieces(text, list(encoding.ids), words)
+    return TextPieces(text, list(encoding.ids), _with_marks(text, words))
+
+
+def _with_marks(text: str, words: list[Word]) -> list[Word]:
+    """With what stands at a word and is in no piece: an accent that combines, a zero-width character."""
+    found: list[Word] = []
+    starts = [*(word.start for word in words[1:]), len(text)]
+    for word, next_start in zip(words, starts, strict=True):
+        start, end = word.start, word.end
+        while start > (found[-1].end if found else 0) and not text[start - 1].isspace():
+            start -= 1
+        while end < next_start and not text[end].isspace():
+            end += 1
+        found.append(Word(start, end, word.pieces))
+    return found
 
 
 def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:

@@ -143,7 +143,9 @@ def evaluate(
     told = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
     if data is None or data == run.config.data.source:
         if told != {"text_column": None, "label_column": None, "encoding": "utf-8"}:
-            raise ConfigError("Columns and encoding are those of other data. Name these with --data.")
+            raise ConfigError(
+                "The run's own data are read as its config says. Leave columns and encoding out, or name other --data."
+            )
         other = None
     else:
         clean = run.config.data.clean.model_dump()

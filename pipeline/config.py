@@ -250,12 +250,17 @@ FIELDS: dict[str, FieldHelp] = {field.name: field for field in _fields_of(RunCon
 
 
 def _bad_field(exception: ValidationError) -> str:
+    name = _bad_part(exception)
+    return name if name in FIELDS else ""
+
+
+def _bad_part(exception: ValidationError) -> str:
     return ".".join(str(part) for part in exception.errors()[0]["loc"] if str(part) in _FIELD_WORDS)
 
 
 def _first_problem(exception: ValidationError) -> str:
     error = exception.errors()[0]
-    name = _bad_field(exception) or "run config"
+    name = _bad_part(exception) or "run config"
     if name == "name":
         found = "none was given" if error["type"] == "missing" else f"found {_shown(error['input'])}"
         return f"{RUN_NAME_RULE}; {found}. Choose another name."

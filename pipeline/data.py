@@ -103,7 +103,7 @@ def preview(config: DataConfig, tokenizer: Any, n: int = 5) -> list[dict[str, An
     source = read_source(find_data(config.source), config.encoding)
     texts = text_values(source.tables["train"], source.files["train"], _columns(source, config).text)
     rows = []
-    for raw in texts.filter(_not_blank(texts)).slice(0, n).to_pylist():
+    for raw in texts.filter(not_blank(texts)).slice(0, n).to_pylist():
         cleaned = clean(raw, config.clean)
         ids = list(tokenizer(cleaned, truncation=True, max_length=config.max_length)["input_ids"])
         rows.append({"raw": raw, "cleaned": cleaned, "pieces": tokenizer.convert_ids_to_tokens(ids), "ids": ids})
@@ -150,7 +150,8 @@ def _is_labelled(examples: pa.Table) -> bool:
     return bool(examples["label"].null_count < examples.num_rows)
 
 
-def _not_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def not_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where there is a text that is more than white space, (N,) booleans."""
     return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), False)
 
 
@@ -161,7 +162,7 @@ def _count(examples: dict[str, pa.Table], split: str) -> SourceCounts:
     return SourceCounts(
         rows=table.num_rows,
         unlabelled=table["label"].null_count,
-        empty=table.num_rows - pc.sum(_not_blank(table["text"])).as_py(),
+        empty=table.num_rows - pc.sum(not_blank(table["text"])).as_py(),
         repeated=repeated,
         contradictory=contradictory,
         also_in_train=0 if split == "train" else int(is_in(usable["text"], examples["train"]["text"]).sum()),
@@ -191,7 +192,7 @@ def _concatenated(tables: list[pa.Table]) -> pa.Table:
 
 def _usable(examples: pa.Table, dropped: Counter[str]) -> pa.Table:
     labelled = _kept(examples, pc.is_valid(examples["label"]), "unlabelled", dropped)
-    return _kept(labelled, _not_blank(labelled["text"]), "empty", dropped)
+    return _kept(labelled, not_blank(labelled["text"]), "empty", dropped)
 
 
 def _kept(examples: pa.Table, keep: pa.ChunkedArray, reason: str, dropped: Counter[str]) -> pa.Table:
@@ -240,7 +241,7 @@ def _split(
     if config.split == "merge":     # repeats the classic report row for row, and that keeps what cleaning left empty
         return parts
     return {
-        split: _kept(table, _not_blank(table["text"]), "empty after cleaning", dropped)
+        split: _kept(table, not_blank(table["text"]), "empty after cleaning", dropped)
         for split, table in parts.items()
     }
 

@@ -32,6 +32,8 @@ def evaluate_run(
     gold_ids = _in_the_order_of(predictor.label_names, splits.label_names)[examples["label_id"].to_numpy()]
     logits, _ = predictor.logits(examples["text"])
     if save:
+        if not run.folder.is_dir():     # made anew, it would be a run without a config
+            raise RunError(f"'{run.name}' was deleted meanwhile: its predictions are not kept.")
         index = examples.column_names.index("label_id")
         examples = examples.set_column(index, "label_id", [gold_ids])
         path = run.folder / "predictions" / slug(data.source) / f"{split}.parquet"

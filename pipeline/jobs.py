@@ -24,7 +24,7 @@ from pipeline.config import RunConfig
 from pipeline.data import Splits, load_splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
-from pipeline.progress import Progress, metrics_line, seconds_after_boot
+from pipeline.progress import Progress, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
 
@@ -216,7 +216,7 @@ def _process_of(run: Run) -> Any:
         try:
             process = psutil.Process(status.pid)
             if status.process_started is not None and isclose(
-                seconds_after_boot(process), status.process_started, abs_tol=0.005  # systems count hundredths
+                start_of(process), status.process_started, abs_tol=0.005  # systems count hundredths
             ):
                 return process
         except psutil.NoSuchProcess:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.training import Training
 
-MEASURED_STEPS = 8          # of evenly spaced lengths, so that their mean stands for an epoch
+MEASURED_STEPS = 8          # each from the middle of an eighth of all steps by length: their mean stands for an epoch
 MEASURED_EXAMPLES = 20_000  # at most so many are tokenised
 MEASURED_TEXTS = 128        # of validation
 
@@ -41,14 +41,14 @@ class Plan:
     free_memory_bytes: int                      # of the device, before
     peak_memory_bytes: int
     seconds_per_step: float
-    seconds: float                              # of the whole run
+    seconds: float                              # of all steps and evaluations; loading and saving come on top
 
 
 def make_plan(config: RunConfig) -> Plan:
     """Load everything as the run would, take a few steps, and throw the result away. Raises: as the run would."""
     from pipeline.models import choose_device
     from pipeline.optimization import warmup_steps
-    from pipeline.training import choose_precision, keep_freed_memory, prepare_training
+    from pipeline.training import choose_precision, is_evaluated, keep_freed_memory, prepare_training
 
     splits = load_splits(config.data)
     device = choose_device(config.hardware.device)
@@ -57,7 +57,7 @@ def make_plan(config: RunConfig) -> Plan:
     keep_freed_memory()
     steps_per_epoch = math.ceil(splits.train.num_rows / config.optim.batch_size)
     steps = steps_per_epoch * config.optim.epochs
-    evaluations = 1 + sum(_is_evaluated(step, steps_per_epoch, config) for step in range(1, steps + 1))
+    evaluations = sum(is_evaluated(step, steps_per_epoch, config.stop.evaluate_every) for step in range(steps + 1))
     seconds_per_step = _seconds_per_step(training)
     precision = choose_precision(config.hardware.precision, device)
     weights = list(training.model.parameters())
@@ -88,16 +88,12 @@ def _sample(train: pa.Table, seed: int) -> pa.Table:
     return train.take(np.sort(np.random.default_rng(seed).choice(train.num_rows, MEASURED_EXAMPLES, replace=False)))
 
 
-def _is_evaluated(step: int, steps_per_epoch: int, config: RunConfig) -> bool:
-    every = config.stop.evaluate_every
-    return step % steps_per_epoch == 0 or (every > 0 and step % every == 0)
-
-
 def _seconds_per_step(training: Training) -> float:
-    """Mean over steps of evenly spaced lengths, after one of the longest that is not counted: it takes the memory."""
+    """Mean over steps of evenly spread lengths, after one of the longest that is not counted: it takes the memory."""
     lengths = [training.train.encoded.lengths[rows].max() for rows in training.batches_of_epoch(0)]
     by_length = np.argsort(lengths)
-    chosen = by_length[np.linspace(0, len(by_length) - 1, min(MEASURED_STEPS, len(by_length))).round().astype(int)]
+    num_measured = min(MEASURED_STEPS, len(by_length))
+    chosen = by_length[((np.arange(num_measured) + 0.5) * len(by_length) / num_measured).astype(int)]
     seconds = []
     for step in [by_length[-1], *chosen]:
         training.step = int(step)

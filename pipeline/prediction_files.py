@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns import find_text_column, text_values
+from pipeline.columns import find_text_column, is_string, plain, text_values
+from pipeline.data import not_blank
 from pipeline.exceptions import DataError
 from pipeline.metrics import softmax
 from pipeline.predictor import Predictor
@@ -42,7 +43,7 @@ def predict_file(
         raise DataError(f"{found}; at most {MAX_TEXTS:,} fit. Cut it into smaller files.")
     name = find_text_column(source, path.name, text_column)
     texts = text_values(source, path.name, name)
-    rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(not_blank(texts).to_numpy(zero_copy_only=False))
     logits = np.zeros((len(rows), len(predictor.label_names)), np.float32)
     truncated = np.zeros(len(rows), bool)
     yield FilePrediction(0, len(rows))
@@ -67,16 +68,25 @@ def _with_predictions(
     """The columns of the source that a CSV can hold, and ours; the source's get a _ where both have the name."""
     probs = softmax(logits) if len(rows) else np.zeros(logits.shape)
     shares = [f"probability of {name}" for name in label_names]
-    names = [name for name in source.column_names if not pa.types.is_nested(source.schema.field(name).type)]
-    table = source.select(names)
+    names = [field.name for field in source.schema if _fits_in_a_csv(field.type)]
+    table = pa.table({name: plain(source[name]) for name in names})
     taken = {*OURS, *shares}
-    table = table.rename_columns([f"{name}_" if name in taken else name for name in names])
+    for index, name in enumerate(names):
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        names[index] = name
+    table = table.rename_columns(names)
     predicted = np.array(label_names, dtype=object)[probs.argmax(axis=1)] if len(rows) else np.empty(0, object)
     columns = {"predicted": predicted, "probability": probs.max(axis=1, initial=0.0).round(6), "truncated": truncated}
     columns |= {share: probs[:, index].round(6) for index, share in enumerate(shares)}
     for name, values in columns.items():
         table = table.append_column(name, _spread(values, rows, source.num_rows))
     return table
+
+
+def _fits_in_a_csv(type_: pa.DataType) -> bool:
+    return is_string(type_) or pa.types.is_primitive(type_) or pa.types.is_decimal(type_) or pa.types.is_null(type_)
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, num_rows: int) -> pa.Array:

@@ -99,13 +99,12 @@ class Predictor:
             return predict_logits(self.model, encoded), encoded
 
     def cleaned(self, texts: Iterable[str]) -> list[str]:
-        return [clean(text, self.cleaning) for text in texts]
+        """The texts as the model reads them."""
+        return [clean(_whole(text), self.cleaning) for text in texts]
 
     def predict(self, texts: Iterable[str], max_length: int | None = None) -> list[Prediction]:
         """A prediction per text, in the order given. A text has the same probabilities (to 1e-5) in any batch."""
-        # Half a surrogate pair, as a broken client may send it, is no character: '?' takes its place.
-        asked = [texts] if isinstance(texts, str) else texts
-        texts = [text.encode(errors="replace").decode() for text in asked]
+        texts = [_whole(text) for text in ([texts] if isinstance(texts, str) else texts)]
         logits, encoded = self.logits(self.cleaned(texts), max_length)
         rows = zip(texts, softmax(logits), encoded.truncated, encoded.lengths, strict=True)
         return [
@@ -119,6 +118,11 @@ class Predictor:
             )
             for text, probs, truncated, num_pieces in rows
         ]
+
+
+def _whole(text: str) -> str:
+    """Half a surrogate pair, as a broken client may send it, is no character: '?' takes its place."""
+    return text.encode(errors="replace").decode()
 
 
 def _cleaning_of(place: Place) -> CleanConfig:

@@ -34,7 +34,7 @@ class Progress:
         self.status = replace(
             written,
             pid=os.getpid(),
-            process_started=seconds_after_boot(psutil.Process()),
+            process_started=start_of(psutil.Process()),
             started_at=written.started_at or time.time(),
             eta_seconds=None,
         )
@@ -99,11 +99,15 @@ class Progress:
             self.state_seconds = max(self.state_seconds, (self.saved - started) / STATE_SHARE)
 
 
-def seconds_after_boot(process: psutil.Process) -> float:
-    """When a process started. Unlike the time of day, no change of the clock moves it."""
+def start_of(process: psutil.Process) -> float:
+    """When a process started, as no later change of the clock moves it.
+
+    Linux counts from the boot, and psutil adds the time of the boot, which moves with the clock; other systems keep the
+    time of day at which it started.
+    """
     import psutil
 
-    return process.create_time() - psutil.boot_time()
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
 
 
 def metrics_line(result: StepResult | EvaluationResult) -> dict[str, Any]:

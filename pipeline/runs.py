@@ -11,12 +11,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from pipeline.config import RunConfig
 from pipeline.exceptions import RunError
@@ -28,19 +29,26 @@ STATES_KEPT = 2
 LOCK_WAIT_SECONDS = 5.0  # a reader that asks "is it alive?" holds the lock for a moment
 
 
+def _checked_best(best: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"metric": str, "value": int | float, "step": int}
+    if not all(isinstance(best.get(name), kind) for name, kind in kinds.items()):
+        raise ValueError("a metric, its value and its step are needed")
+    return best
+
+
 @dataclass(frozen=True)
 class Status:
     """Where a run stands. Written by the run's own process; `interrupted` is derived by readers, never written."""
 
     state: State = "queued"
     pid: int | None = None
-    process_started: float | None = None  # seconds after the system's boot: with the pid, it names one process for good
+    process_started: float | None = None  # seconds, by progress.start_of: with the pid, it names one process for good
     step: int = 0
     total_steps: int | None = None
     epoch: float = 0.0
     elapsed_seconds: float = 0.0  # in training steps, over all its processes
     eta_seconds: float | None = None
-    best: dict[str, Any] | None = None  # {"metric", "value", "step"}
+    best: Annotated[dict[str, Any], AfterValidator(_checked_best)] | None = None  # {"metric", "value", "step"}
     reason: str | None = None  # of a failure, or why it ended early: one sentence
     started_at: float | None = None  # Unix seconds, of the first start
     updated_at: float | None = None  # Unix seconds
@@ -53,6 +61,9 @@ class Status:
     @property
     def is_active(self) -> bool:
         return self.state in ("queued", "running", "stopping")
+
+
+_STATUS = TypeAdapter(Status)
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,10 @@ class Run:
         return status
 
     def written_status(self) -> Status:
-        values = _read_json(self.folder / "status.json")
-        known = {name: value for name, value in values.items() if name in Status.__dataclass_fields__}
-        return Status(**known)
+        try:
+            return _STATUS.validate_python(_read_json(self.folder / "status.json"))
+        except ValidationError:     # of a later version, or damaged
+            return Status()
 
     def is_alive(self) -> bool:
         """Does a process hold this run's lock?"""
@@ -109,20 +121,12 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line still being written is left out."""
-        try:
-            lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
-        return [json.loads(line) for line in lines]
+        return _json_lines(self.metrics_path)
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl that are evaluations on validation, whole."""
-        try:
-            lines = self.metrics_path.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
-        found = (json.loads(line) for line in lines if b'"split"' in line)
-        return [line for line in found if line["split"] == "validation"]
+        """The lines of metrics.jsonl that are evaluations on validation."""
+        lines = _json_lines(self.metrics_path, containing=b'"split"')
+        return [line for line in lines if line.get("split") == "validation"]
 
     def environment(self) -> dict[str, Any]:
         return _read_json(self.folder / "environment.json")
@@ -135,11 +139,7 @@ class Run:
 
     def notes(self) -> list[dict[str, Any]]:
         """The notes on this run, oldest first: `{"kind": "note", "text", "at"}` with `at` in Unix seconds."""
-        try:
-            lines = (self.folder / "notes.jsonl").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        return [json.loads(line) for line in lines]
+        return _json_lines(self.folder / "notes.jsonl")
 
     def add_note(self, text: str) -> None:
         line = {"kind": "note", "text": text, "at": time.time()}
@@ -277,6 +277,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _json_lines(path: Path, containing: bytes = b"") -> list[dict[str, Any]]:
+    """The whole lines of a file that are JSON objects; one still being written, or damaged, is left out."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        if containing in line:
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return [line for line in found if isinstance(line, dict)]
 
 
 def _finite(value: Any) -> Any:

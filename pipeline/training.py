@@ -125,10 +125,9 @@ class Training:
             yield self.take_step()
 
     def _evaluation_is_due(self) -> bool:
-        if self.evaluated_step == self.step:
-            return False
-        every = self.config.stop.evaluate_every
-        return self.step % self.steps_per_epoch == 0 or (every > 0 and self.step % every == 0)
+        return self.evaluated_step != self.step and is_evaluated(
+            self.step, self.steps_per_epoch, self.config.stop.evaluate_every
+        )
 
     def take_step(self) -> StepResult:
         """Raises: TrainingError before any weight is changed by a loss or gradient that is no number."""
@@ -253,6 +252,11 @@ class Training:
             torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
 
 
+def is_evaluated(step: int, steps_per_epoch: int, every: int) -> bool:
+    """Before the first step, at the end of each epoch and, unless `every` is 0, every so many steps."""
+    return step % steps_per_epoch == 0 or (every > 0 and step % every == 0)
+
+
 def prepare_training(
     config: RunConfig, splits: Splits, train: pa.Table, device: torch.device
 ) -> tuple[Training, PreTrainedTokenizerBase]:
@@ -263,8 +267,9 @@ def prepare_training(
     model, tokenizer = load_base_model(config.model, splits.label_names, device)
     max_length = min(config.data.max_length, max_positions(model, tokenizer))
     tokenizer.model_max_length = max_length  # saved with the model: who predicts truncates alike
-    examples = (Labelled.of(part, tokenizer, max_length) for part in (train, splits.validation))
-    return Training(model, *examples, splits.label_names, config), tokenizer
+    examples = Labelled.of(train, tokenizer, max_length)
+    validation = Labelled.of(splits.validation, tokenizer, max_length)
+    return Training(model, examples, validation, splits.label_names, config), tokenizer
 
 
 _COUNTERS = ("step", "seconds", "evaluated_step", "best", "best_loss", "evaluations_without_gain")

@@ -107,7 +107,8 @@ def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line]
         for line in lines:
             traces += _traces(run, index, len(runs), line, view)
     if not any(trace["x"] for trace in traces):
-        return {"title": title, "figure": None, "empty": f"The curve begins with the first {first} of a run."}
+        begins = f"The curve begins with the first {first} of a run." if runs else "Choose a run to see its curve."
+        return {"title": title, "figure": None, "empty": begins}
     layout = {
         # Constant while the same runs are drawn: the reader's zoom outlives an update.
         "uirevision": " ".join([view.axis, *(run.name for run in runs)]),
@@ -130,18 +131,20 @@ def _x_axis(axis: Axis) -> dict[str, Any]:
 
 def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> list[dict[str, Any]]:
     max_points = max(MIN_POINTS, min(MAX_POINTS, MAX_POINTS_OF_ALL // num_runs))
-    series = thinned(run.curves.evaluations if line.of_evaluations else run.curves.steps, max_points)
+    whole = run.curves.evaluations if line.of_evaluations else run.curves.steps
+    smooth = view.smoothing if line.is_smoothed else 0.0
+    # Smoothed first and thinned then: the same curve, however many are drawn beside it.
+    series = thinned({**whole, "smoothed": smoothed(whole[line.column], smooth)}, max_points)
     x, y = _x(series, view.axis), series[line.column] * line.scale
     alone = num_runs == 1
     # One run: its lines differ by colour, too. Several: a colour each, and lines differ by their dashes.
     color = RUN_COLORS[index % len(RUN_COLORS)] if not alone else ORANGE if line.dash == "dot" else TEAL
-    smooth = view.smoothing if line.is_smoothed else 0.0
     name = line.name if smooth or not line.is_smoothed else line.name.removesuffix(" (smoothed)")
     trace = {
         "type": "scatter",
         "name": name if alone else f"{run.name}, {name}",
         "x": _json(x),
-        "y": _json(smoothed(y, smooth) if smooth else y),
+        "y": _json(series["smoothed"] * line.scale),
         "mode": "lines+markers" if line.of_evaluations and len(x) <= MAX_MARKERS else "lines",
         "line": {"color": color, "width": 2, "dash": line.dash},
         "marker": {"color": color, "size": 6},

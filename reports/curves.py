@@ -73,18 +73,19 @@ def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
     """Exponential moving average (`weight` of the past), corrected for its start: the first value is not overweighted.
 
-    (N,) to (N,); where there is no number, the average so far.
+    (N,) to (N,); where there is no number, the average so far. A weight of 0 leaves the values as they are.
     Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 3 (the correction).
     """
-    average, total = 0.0, 0.0
-    result = np.full(len(values), np.nan)
-    for index, value in enumerate(values):
-        if np.isfinite(value):
-            average = weight * average + (1 - weight) * value
-            total = weight * total + (1 - weight)
-        if total:
-            result[index] = average / total
-    return result
+    from scipy.signal import lfilter
+
+    known = np.isfinite(values)
+    numbers = values[known]
+    if not weight or not len(numbers):
+        return values
+    totals = 1 - weight ** np.arange(1, len(numbers) + 1)
+    averages = lfilter([1 - weight], [1, -weight], numbers) / totals
+    newest = np.cumsum(known) - 1  # of the numbers, up to each place
+    return np.where(newest >= 0, averages[newest], np.nan)
 
 
 _known: OrderedDict[Path, Curves] = OrderedDict()

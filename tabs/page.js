@@ -72,7 +72,8 @@ window.volta = (() => {
 
   let withNumbers = false; // beside the words; stays as the reader left it
   const words = ({ label, items, rest }) => {
-    const line = make("p", "volta-words");
+    const line = make("div", "volta-words");
+    line.setAttribute("role", "group");
     line.setAttribute("aria-label", label);
     items.forEach(({ before, text, score, share }) => {
       const word = make("span", share < 0 ? "volta-against" : "volta-for", text);
@@ -131,14 +132,36 @@ window.volta = (() => {
     return paragraph;
   };
 
+  const folded = ({ summary, text }) => put(make("details", "volta-folded"), make("summary", "", summary), make("p", "volta-note", text));
   const heading = ({ text }) => make("h3", "", text);
-  const kinds = { heading, table, matrix, bars, words, tries, run, link, log, text };
-  const blocks = (element, props, watch) => {
+  const kinds = { heading, folded, table, matrix, bars, words, tries, run, link, log, text };
+  // What the reader was in the middle of, by the label of the part: a new drawing takes it up again.
+  const remembered = (element) => {
+    const parts = [...element.querySelectorAll("[aria-label]")].map((part) => [
+      part.getAttribute("aria-label"), part.scrollLeft, part.scrollTop, part === document.activeElement,
+    ]);
+    const open = [...element.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
+    return () => {
+      parts.forEach(([label, left, top, focused]) => {
+        const part = element.querySelector(`[aria-label="${CSS.escape(label)}"]`);
+        if (!part) return;
+        [part.scrollLeft, part.scrollTop] = [left, top];
+        if (focused) part.focus({ preventScroll: true });
+      });
+      element.querySelectorAll("details > summary").forEach((summary) => {
+        if (open.includes(summary.textContent)) summary.parentNode.open = true;
+      });
+    };
+  };
+  const blocks = (element, props, watch, live) => {
+    if (live) element.setAttribute("aria-live", "polite"); // read out when it changes
     let marked = [];
     const draw = () => {
       marked.forEach((id) => document.getElementById(id)?.classList.remove("volta-invalid"));
       marked = (props.value || []).flatMap(({ field }) => field ?? []);
+      const restore = remembered(element);
       element.replaceChildren(...(props.value || []).map((block) => kinds[block.kind](block)));
+      restore();
       element.querySelectorAll(".volta-log").forEach((pre) => (pre.scrollTop = pre.scrollHeight));
     };
     watch("value", draw);
@@ -166,6 +189,7 @@ window.volta = (() => {
       const before = chosen() ?? props.value.chosen;
       ticked = on ? [...before, name] : before.filter((other) => other !== name);
       remember("runs", ticked.join(","));
+      draw();
       trigger("input");
     };
     const head = (columns) => {
@@ -173,14 +197,13 @@ window.volta = (() => {
       columns.forEach(({ name, kind, help }, column) => {
         const cell = make("th", kind === "number" ? "volta-number" : "");
         const button = make("button", "volta-sort", name);
-        if (help) button.title = help;
+        if (help) (button.title = help), button.classList.add("volta-term");
         const on = sorted.column === column;
         cell.scope = "col";
         cell.setAttribute("aria-sort", on ? (sorted.down ? "descending" : "ascending") : "none");
         button.addEventListener("click", () => {
           sorted = { column, down: on ? !sorted.down : kind === "number" };
           draw();
-          list.querySelectorAll(".volta-sort")[column].focus();
         });
         put(row, put(cell, button));
       });
@@ -206,20 +229,29 @@ window.volta = (() => {
       const shown = rows.filter((run) => words.every((word) => run.cells.join(" ").toLowerCase().includes(word)));
       if (sorted.column !== null) {
         const key = (run) => run.keys[sorted.column];
-        const order = (a, b) => (key(a) === null) - (key(b) === null) || (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
-        const missing = (a, b) => (key(a) === null) - (key(b) === null);
-        shown.sort((a, b) => missing(a, b) || (sorted.down ? -order(a, b) : order(a, b))); // without a value: always last
+        const missing = (a, b) => (key(a) === null) - (key(b) === null); // without a value: always last
+        const order = (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+        shown.sort((a, b) => missing(a, b) || (sorted.down ? order(b, a) : order(a, b)));
+      }
+      if (chosen() && rows.length) {
+        const left = ticked.filter((name) => rows.some((run) => run.name === name)); // the others are deleted
+        if (left.length < ticked.length) {
+          ticked = left.length ? left : null;
+          if (new URLSearchParams(location.search).get("tab") === "runs") remember("runs", left.join(","));
+        }
       }
       const on = new Set(chosen() ?? usual);
       const focused = document.activeElement?.dataset?.run;
+      const sorting = [...list.querySelectorAll(".volta-sort")].indexOf(document.activeElement);
       const scroll = make("div", "volta-scroll volta-runs");
-      const top = list.firstChild?.scrollTop ?? 0;
+      const { scrollTop: top = 0, scrollLeft: left = 0 } = list.firstChild ?? {};
       const body = put(make("tbody"), ...shown.map((run) => line(run, columns, on.has(run.name))));
       put(scroll, put(make("table"), head(columns), body));
       search.hidden = !rows.length;
       const none = rows.length ? "No run has these words. Search for others." : empty;
       list.replaceChildren(shown.length ? scroll : make("p", "volta-hint", none));
-      scroll.scrollTop = top;
+      [scroll.scrollTop, scroll.scrollLeft] = [top, left];
+      if (sorting >= 0) list.querySelectorAll(".volta-sort")[sorting]?.focus();
       if (focused) list.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
     };
     search.addEventListener("input", draw);
@@ -289,6 +321,7 @@ window.volta = (() => {
       empty.textContent = drawable ? "" : (away ?? value?.empty ?? "");
       plot.hidden = details.hidden = !drawable;
       if (!drawable) return;
+      plot.setAttribute("role", "figure");
       plot.setAttribute("aria-label", value.title);
       // A constant uirevision in the layout makes react keep the reader's zoom; another run's figure has another one.
       Plotly.react(plot, value.figure.data, themed(value.figure.layout, element), {

@@ -25,8 +25,8 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
     ]
     blocks = [table("Before you start", [("what", ""), ("how much", "text")], told)]
     if plan["peak_memory_bytes"] > plan["free_memory_bytes"]:
-        caution = "Caution: this may not fit in memory. Lower hardware.micro_batch_tokens, or choose a smaller base."
-        blocks.append(text(caution, "problem"))
+        remedy = "Lower 'Micro batch tokens' under Hardware, or choose a smaller base."
+        blocks.append(text(f"Caution: this may not fit in memory. {remedy}", "problem"))
     return blocks
 
 

@@ -11,13 +11,13 @@ import gradio as gr
 from pipeline.exceptions import ModelError, WorkbenchError
 from pipeline.sources import DATA_SUFFIXES
 from tabs.access import check_may_change
-from tabs.shared import Block, blocks_view, count, download_folder, problem, runs_to_predict_with, text
+from tabs.shared import Block, blocks_view, count, download_folder, runs_to_predict_with, text
 
 HOW = "A CSV, TSV, JSONL or Parquet file with a column of texts, up to 100,000 rows. Its rows come back as a CSV."
 
 
 def predict_upload(
-    profile: gr.OAuthProfile | None, path: str, column: str, run: str | None
+    profile: gr.OAuthProfile | None, path: str, column: str, encoding: str, run: str | None
 ) -> Iterator[tuple[list[Block], Any]]:
     """Say how far it is; in the end, offer the file."""
     hidden = gr.DownloadButton(visible=False)
@@ -26,16 +26,19 @@ def predict_upload(
         if run not in runs_to_predict_with() or not run:
             raise ModelError("There is no trained model to ask. Choose one under 'Model'.")
         yield [text(f"Reading {Path(path).name} …", "hint")], hidden
-        yield from _predictions(Path(path), column.strip() or None, run)
+        yield from _predictions(Path(path), column.strip() or None, encoding.strip() or "utf-8", run)
     except WorkbenchError as exception:
-        yield [problem(exception)], hidden
+        words = str(exception)      # of a config's fields; here they stand in two boxes
+        for field, box in {"data.text_column": "'Column of the texts'", "data.encoding": "'Encoding'"}.items():
+            words = words.replace(field, box)
+        yield [text(words, "problem")], hidden
 
 
-def _predictions(path: Path, column: str | None, run: str) -> Iterator[tuple[list[Block], Any]]:
+def _predictions(path: Path, column: str | None, encoding: str, run: str) -> Iterator[tuple[list[Block], Any]]:
     from pipeline.prediction_files import predict_file, save_csv
     from pipeline.predictor import Predictor
 
-    for step in predict_file(path, Predictor.load(run), column):
+    for step in predict_file(path, Predictor.load(run), column, encoding):
         told = f"{count(step.done)} of {count(step.total)} texts predicted with {run}"
         if step.table is None:
             yield [text(f"{told} …", "hint")], gr.skip()
@@ -50,11 +53,14 @@ def _predictions(path: Path, column: str | None, run: str) -> Iterator[tuple[lis
 def build_predict_file(run: gr.Dropdown) -> None:
     """The fold under the sentence."""
     with gr.Accordion("Many sentences? Give a file", open=False, elem_id="file-fold"):
-        message = blocks_view("file-message", [text(HOW, "hint")])
+        message = blocks_view("file-message", [text(HOW, "hint")], live=True)
         with gr.Row(elem_classes="volta-controls"):
             column = gr.Textbox(
                 label="Column of the texts", placeholder="found by itself", max_lines=1, elem_id="file-column",
                 scale=0, min_width=240,
+            )
+            encoding = gr.Textbox(
+                "utf-8", label="Encoding", max_lines=1, elem_id="file-encoding", scale=0, min_width=160
             )
             upload = gr.UploadButton(
                 "Choose a file",
@@ -65,7 +71,13 @@ def build_predict_file(run: gr.Dropdown) -> None:
                 min_width=160,
             )
         download = gr.DownloadButton("Download", visible=False, elem_id="file-download", scale=0, min_width=240)
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    # One file at a time: until its turn comes, another one says so.
+    upload.upload(lambda: [text("Waiting for its turn …", "hint")], None, message, **quiet)
     upload.upload(
-        predict_upload, [upload, column, run], [message, download], api_visibility="private", show_progress="hidden",
+        predict_upload,
+        [upload, column, encoding, run],
+        [message, download],
         concurrency_limit=1,
+        **quiet,
     )

@@ -139,15 +139,16 @@ def other_choices(other: str) -> Any:
     return gr.Dropdown(choices=choices, value=other if other in runs else NOBODY)
 
 
-def label_choices(run: str | None) -> Any:
-    """The labels that can be explained: the predicted one, or one of the model's by name."""
+def label_choices(run: str | None, label: str) -> Any:
+    """The labels that can be explained: the predicted one, or one of the model's by name. A known one stays chosen."""
     from pipeline.predictor import Predictor
 
     try:
         names = Predictor.load(run).label_names if run in runs_to_predict_with() and run else []
     except WorkbenchError:
         names = []          # told by the prediction
-    return gr.Dropdown(choices=[("the predicted label", PREDICTED), *((name, name) for name in names)], value=PREDICTED)
+    choices = [("the predicted label", PREDICTED), *((name, name) for name in names)]
+    return gr.Dropdown(choices=choices, value=label if label in names else PREDICTED)
 
 
 def keep_try(typed: str, run: str | None, tries: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[Block]]:
@@ -236,10 +237,10 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
             button = gr.Button("Predict", variant="primary", elem_id="predict-button")
     with gr.Row(elem_classes="volta-examples"):
         gr.Markdown("Examples:", elem_classes="volta-examples-label")
-        for index, (label, example) in enumerate(EXAMPLES.items(), 1):
-            chip = gr.Button(label, size="sm", min_width=0, elem_id=f"example-{index}")
+        for index, (words, example) in enumerate(EXAMPLES.items(), 1):
+            chip = gr.Button(words, size="sm", min_width=0, elem_id=f"example-{index}")
             chip.click(None, None, typed, js=f"() => {json.dumps(example)}")
-    result = blocks_view("predict-result", [text(LOADING, "hint")])
+    result = blocks_view("predict-result", [text(LOADING, "hint")], live=True)
     with gr.Row(elem_classes="volta-controls"):
         label = gr.Dropdown(
             [("the predicted label", PREDICTED)], value=PREDICTED, label="Which words speak for", elem_id="why-label",
@@ -260,9 +261,9 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     explained: dict[str, Any] = {"fn": explain_page, "inputs": [typed, run, label], "outputs": why, **quiet}
     # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
     demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
-    demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(**explained).then(
-        label_choices, run, label, **quiet
-    ).then(code_examples, run, [curl, python], **quiet)
+    demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(
+        label_choices, [run, label], label, **quiet
+    ).then(**explained).then(code_examples, run, [curl, python], **quiet)
     gr.on(
         [typed.change, typed.submit, run.change, button.click],
         predict_page,
@@ -273,11 +274,12 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     )
     # Beside the prediction, not behind it: of what is typed meanwhile only the last is explained.
     gr.on(
-        [typed.change, typed.submit, run.change, button.click, label.input],
+        [typed.change, typed.submit, button.click, label.input],
         trigger_mode="always_last",
         concurrency_limit=None,
         **explained,
     )
+    run.change(label_choices, [run, label], label, **quiet).then(**explained)
     compared: dict[str, Any] = {"fn": compare_page, "inputs": [typed, other, label], "outputs": beside, **quiet}
     gr.on(
         [typed.change, typed.submit, other.input, button.click, label.input],
@@ -289,7 +291,6 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     gr.on([typed.input, typed.blur], None, typed, None, js=write_kept(KEPT_TEXT))
     run.input(None, run, None, js=remember_in_url("predict"))
     run.change(code_examples, run, [curl, python], **quiet)
-    run.input(label_choices, run, label, **quiet)
     tab.select(None, run, None, js=remember_in_url("predict"))
     tab.select(refresh_runs, run, run, **quiet)
     gr.on([demo.load, tab.select], other_choices, other, other, **quiet)

@@ -87,7 +87,7 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     new = {key for key, version in versions.items() if key not in seen or seen[key] != version}
     drawn = [Drawn(run.name, curves, num_validation(run))] if run and curves else []
     return [
-        gr.Dropdown(choices=names) if "names" in new else gr.skip(),
+        _picker(names, name) if "names" in new else gr.skip(),
         (run_blocks(run, status, waiting) if run else NO_RUN) if "status" in new else gr.skip(),
         loss_chart(drawn) if "curves" in new else gr.skip(),
         score_chart(drawn) if "curves" in new else gr.skip(),
@@ -97,6 +97,11 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
         gr.Timer(versions["seconds"]) if "seconds" in new else gr.skip(),
         versions if new else gr.skip(),
     ]
+
+
+def _picker(names: list[str], name: str | None) -> Any:
+    """The runs there are now; a choice that is no more gives way to the newest."""
+    return gr.Dropdown(choices=names) if name in names else gr.Dropdown(choices=names, value=next(iter(names), None))
 
 
 def num_validation(run: Run) -> int | None:
@@ -191,10 +196,13 @@ def _command_on_run(
 def build_run_panel(demo: gr.Blocks) -> Panel:
     """Run picker, state, Stop and Resume, curves, log."""
     with gr.Row(elem_classes="volta-controls"):
-        run = gr.Dropdown([], label="Run", elem_id="train-run", scale=3, min_width=200)
+        # Any value is taken: a run may be deleted while it is chosen, which is no mistake of the reader's.
+        run = gr.Dropdown(
+            [], label="Run", allow_custom_value=True, elem_id="train-run", scale=3, min_width=200
+        )
         stop = gr.Button("Stop", interactive=False, elem_id="stop-button", scale=1, min_width=100)
         resume = gr.Button("Resume", interactive=False, elem_id="resume-button", scale=1, min_width=100)
-    message = blocks_view("run-message")
+    message = blocks_view("run-message", live=True)
     status = blocks_view("run-status", NO_RUN)
     with gr.Row():
         with gr.Column(min_width=280):

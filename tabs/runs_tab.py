@@ -15,7 +15,15 @@ from reports.charts import Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
 from tabs.access import check_may_change
 from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
-from tabs.runs_view import compared_blocks, detail_blocks, known_runs, record_blocks, run_list
+from tabs.runs_view import (
+    compared_blocks,
+    detail_blocks,
+    known_runs,
+    record_blocks,
+    run_list,
+    validation_path,
+    when_written,
+)
 from tabs.shared import (
     Block,
     begin_command,
@@ -32,12 +40,15 @@ from tabs.shared import (
 
 AXES = ("step", "epoch", "minutes")
 NUM_CHARTS = 2 + len(training_charts([]))
+NUM_DETAILS = 5
+PARTS = ("metrics", "predictions", "test", "log", "notes")
+NO_RUN = "No run is chosen. Tick one in the list."
 CHOSEN = "volta.chosen()"       # what is ticked is known to the browser alone
 MAX_NOTE = 10_000
 
 
 def look(chosen: list[str] | None, axis: Any, smoothing: float, focus: str | None, seen: dict[str, Any]) -> list[Any]:
-    """The list of runs, charts, comparisons, the picker of details, seconds to the next look: what has changed of each.
+    """The list of runs, charts, comparisons, picker and details of one run, seconds to the next look: what has changed.
 
     `chosen` are the names that are ticked, or None while nobody has ticked any.
     """
@@ -46,12 +57,13 @@ def look(chosen: list[str] | None, axis: Any, smoothing: float, focus: str | Non
     names = [run.name for run in runs]
     curves = [read_curves(run.metrics_path) for run in runs]
     active = any(row["state"] in ("queued", "running", "stopping") for row in listed["rows"])
-    states = [row["cells"] for row in listed["rows"] if row["name"] in names]
+    shown = focus if focus in names else next(iter(names), None)
     versions: dict[str, Any] = {
         "list": listed,
         "charts": (names, axis, smoothing, [curve.version for curve in curves]),
-        "compared": (names, states, [len(curve.evaluations["step"]) for curve in curves]),
-        "focus": names,
+        "compared": [_written(run, "metrics", "predictions") for run in runs],
+        "picker": names,
+        "details": [_written(run, *PARTS) for run in runs if run.name == shown],
         "seconds": FAST_SECONDS if active else SLOW_SECONDS,
     }
     new = {key for key, version in versions.items() if seen.get(key) != version}
@@ -60,19 +72,33 @@ def look(chosen: list[str] | None, axis: Any, smoothing: float, focus: str | Non
         drawn = [Drawn(run.name, of_run, num_validation(run)) for run, of_run in zip(runs, curves, strict=True)]
         view = View(axis, smoothing)
         charts = [loss_chart(drawn, view), score_chart(drawn, view), *training_charts(drawn, view)]
-    picker = gr.Dropdown(choices=names, value=focus if focus in names else next(iter(names), None))
+    # A choice is left alone where it can stay: another may have been made meanwhile.
+    picker = gr.Dropdown(choices=names) if focus == shown else gr.Dropdown(choices=names, value=shown)
     return [
         listed if "list" in new else gr.skip(),
         *charts,
         compared_blocks(runs) if "compared" in new else gr.skip(),
-        picker if "focus" in new else gr.skip(),
+        picker if "picker" in new else gr.skip(),
+        *(show_run(shown) if "details" in new else [gr.skip()] * NUM_DETAILS),
         gr.Timer(versions["seconds"]) if "seconds" in new else gr.skip(),
         versions if new else gr.skip(),
     ]
 
 
+def _written(run: Run, *parts: str) -> tuple[Any, ...]:
+    """Changes when the run's evaluations or its files do: not with every step."""
+    paths = {
+        "metrics": run.best_folder / "model.safetensors",
+        "predictions": validation_path(run),
+        "test": validation_path(run).with_name("test.parquet"),
+        "log": run.log_path,
+        "notes": run.folder / "notes.jsonl",
+    }
+    return (run.name, run.written_status().best, *(when_written(paths[part]) for part in parts))
+
+
 def show_run(name: str | None) -> list[Any]:
-    """Figures, config, environment, log and notes of one run, and whether it may be deleted."""
+    """Figures, config, environment, notes and log of one run."""
     run = find_run(name)
     log = log_blocks(run) if run else []
     return [detail_blocks(run), *record_blocks(run), log]
@@ -87,7 +113,7 @@ def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any
         return
     run = find_run(name)
     if run is None:
-        yield [text("No run is chosen. Tick one in the list.", "problem")]
+        yield [text(NO_RUN, "problem")]
         return
     process = begin_command(["evaluate", "--split", "test", "--save", "--", run.name])
     yield [text(f"Predicting the test examples with {run.name} …", "note")]
@@ -95,10 +121,16 @@ def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any
     yield [text(failed, "problem")] if failed else []
 
 
-def zip_run(name: str | None) -> str | None:
-    """A zip of the run's record, for the browser to fetch."""
+def zip_run(profile: gr.OAuthProfile | None, name: str | None) -> tuple[Any, list[Block]]:
+    """A zip of the run's record, for the browser to fetch, and what there is to say."""
+    try:
+        check_may_change(profile)       # it takes disk, and may hold texts that are not everybody's
+    except WorkbenchError as exception:
+        return gr.DownloadButton(value=None), [problem(exception)]
     run = find_run(name)
-    return str(pack_run(run, download_folder())) if run else None
+    if run is None:
+        return gr.DownloadButton(value=None), [text(NO_RUN, "problem")]
+    return gr.DownloadButton(value=str(pack_run(run, download_folder()))), []
 
 
 def bring_in(profile: gr.OAuthProfile | None, path: str) -> list[Block]:
@@ -110,12 +142,12 @@ def bring_in(profile: gr.OAuthProfile | None, path: str) -> list[Block]:
     return [text(f"{run.name} is in the list now. Tick it to see its curves.", "note")]
 
 
-def ask_to_delete(name: str | None) -> tuple[list[Block], Any]:
-    """Say what would go, and show the button that does it."""
+def ask_to_delete(name: str | None) -> tuple[list[Block], Any, str | None]:
+    """Say what would go, and show the button that does it: for the run that it names, whatever is chosen since."""
     run = find_run(name)
     if run is None:
-        return [text("No run is chosen. Tick one in the list.", "problem")], gr.Button(visible=False)
-    return [text(_what_goes(run), "problem")], gr.Button(f"Delete {run.name} for good", visible=True)
+        return [text(NO_RUN, "problem")], gr.Button(visible=False), None
+    return [text(_what_goes(run), "problem")], gr.Button(f"Delete {run.name} for good", visible=True), run.name
 
 
 def _what_goes(run: Run) -> str:
@@ -131,10 +163,12 @@ def _what_goes(run: Run) -> str:
 
 
 def delete_for_good(profile: gr.OAuthProfile | None, name: str | None) -> tuple[list[Block], Any]:
+    run = find_run(name)
     try:
         check_may_change(profile)
-        if (run := find_run(name)) is not None:
-            delete_run(run)
+        if run is None:
+            return [text("That run is no more.", "note")], gr.Button(visible=False)
+        delete_run(run)
     except WorkbenchError as exception:
         return [problem(exception)], gr.Button(visible=False)
     return [text(f"{name} is deleted.", "note")], gr.Button(visible=False)
@@ -147,7 +181,9 @@ def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) ->
     except WorkbenchError as exception:
         return [problem(exception)], words
     run = find_run(name)
-    if run is None or not words.strip():
+    if run is None:
+        return [text(NO_RUN, "problem")], words
+    if not words.strip():
         return [text("Write a note first.", "problem")], words
     if len(words) > MAX_NOTE:
         return [text(f"The note has {count(len(words))} characters; at most {count(MAX_NOTE)} fit.", "problem")], words
@@ -159,7 +195,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     """How did it go, and which is better?"""
     tab_heading("How did it go, and which is better?")
     listed = gr.HTML(
-        run_list(),
+        {"columns": [], "rows": [], "chosen": [], "empty": "Reading the runs …"},
         html_template="",
         js_on_load="volta.runs(element, props, watch, trigger)",
         apply_default_css=False,
@@ -176,18 +212,21 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
             charts.append(chart_view(f"runs-chart-{index}", chart))
     compared = blocks_view("runs-compared")
     with gr.Row(elem_classes="volta-controls"):
-        focus = gr.Dropdown([], label="Details of", elem_id="runs-focus", scale=2, min_width=200)
+        focus = gr.Dropdown(
+            [], label="Details of", allow_custom_value=True, elem_id="runs-focus", scale=2, min_width=200
+        )
         test = gr.Button("Show test figures", elem_id="test-button", scale=1, min_width=140)
         pack = gr.Button("Download zip", elem_id="zip-button", scale=1, min_width=120)
         zipped = gr.DownloadButton(visible="hidden", elem_id="zip-file")
         doomed = gr.Button("Delete …", elem_id="delete-button", scale=1, min_width=100)
-    message = blocks_view("runs-message")
+    message = blocks_view("runs-message", live=True)
     sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="delete-sure", scale=0, min_width=200)
     details = blocks_view("runs-details")
     with gr.Accordion("Notes", open=False, elem_id="notes-fold"):
         notes = blocks_view("runs-notes")
         note = gr.Textbox(label="A new note", lines=2, elem_id="note-text")
         add = gr.Button("Add the note", size="sm", elem_id="note-button", scale=0, min_width=140)
+        noted = blocks_view("note-message", live=True)
     with gr.Accordion("Config", open=False, elem_id="config-fold"):
         config = blocks_view("runs-config")
     with gr.Accordion("Environment", open=False, elem_id="environment-fold"):
@@ -198,28 +237,33 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         upload = gr.UploadButton(
             "Bring in a zip of a run", size="sm", file_types=[".zip"], elem_id="unzip-button", scale=0, min_width=200
         )
-    brought = blocks_view("unzip-message")
-    timer, seen, asked = gr.Timer(SLOW_SECONDS), gr.State({}), gr.JSON(visible=False)
+    brought = blocks_view("unzip-message", live=True)
+    timer, seen, asked, to_delete = gr.Timer(SLOW_SECONDS), gr.State({}), gr.JSON(visible=False), gr.State(None)
+    described = [details, config, environment, notes, log]
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
     looked: dict[str, Any] = {
         "fn": look,
         "inputs": [asked, axis, smoothing, focus, seen],
-        "outputs": [listed, *charts, compared, focus, timer, seen],
-        "js": f"(asked, ...rest) => [{CHOSEN}, ...rest]",
+        "outputs": [listed, *charts, compared, focus, *described, timer, seen],
+        # The slider's box may be empty for a moment, or hold more than the slider does.
+        "js": f"(asked, axis, smooth, ...rest) => [{CHOSEN}, axis, Math.min(Math.max(smooth ?? 0, 0), 0.99), ...rest]",
         **quiet,
     }
-    shown = (show_run, focus, [details, config, environment, notes, log])
-    clear: dict[str, Any] = {
-        "fn": lambda: ([], gr.Button(visible=False)), "inputs": None, "outputs": [message, sure], **quiet
-    }
-    gr.on([demo.load, tab.select, listed.input, axis.input, smoothing.release], trigger_mode="always_last", **looked)
-    timer.tick(trigger_mode="once", **looked)
-    focus.change(*shown, **quiet).then(**clear)
+    shown = (show_run, focus, described)
+    # One event for all, so that an answer to an older question never comes last.
+    gr.on(
+        [demo.load, tab.select, listed.input, axis.input, smoothing.input, timer.tick],
+        trigger_mode="always_last",
+        **looked,
+    )
+    focus.input(*shown, **quiet).then(lambda: ([], gr.Button(visible=False)), None, [message, sure], **quiet)
     tab.select(None, None, None, js=f"() => volta.remember('runs', ({CHOSEN} ?? []).join(','))")
     test.click(show_test, focus, message, **quiet).then(*shown, **quiet)
-    pack.click(zip_run, focus, zipped, **quiet).then(None, js="() => document.getElementById('zip-file').click()")
-    doomed.click(ask_to_delete, focus, [message, sure], **quiet)
-    sure.click(delete_for_good, focus, [message, sure], **quiet).then(**looked)
-    add.click(write_note, [focus, note], [message, note], **quiet).then(*shown, **quiet)
+    pack.click(zip_run, focus, [zipped, message], **quiet).then(
+        None, zipped, js="(file) => void (file && document.getElementById('zip-file').click())"
+    )
+    doomed.click(ask_to_delete, focus, [message, sure, to_delete], **quiet)
+    sure.click(delete_for_good, to_delete, [message, sure], **quiet).then(**looked)
+    add.click(write_note, [focus, note], [noted, note], **quiet).then(*shown, **quiet)
     upload.upload(bring_in, upload, brought, **quiet).then(**looked)

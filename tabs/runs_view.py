@@ -105,7 +105,7 @@ def before_and_best(runs: Sequence[Run]) -> Block:
 
 def first_and_best(run: Run) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The evaluation before the first step, and the one whose weights were kept."""
-    lines = _evaluations(run.folder, _written(run.metrics_path))
+    lines = _evaluations(run.folder, when_written(run.metrics_path))
     best_step = (run.written_status().best or {}).get("step")
     first = next((line for line in lines if line["step"] == 0), None)
     return first, next((line for line in lines if line["step"] == best_step), None)
@@ -117,7 +117,7 @@ def _evaluations(folder: Path, written: tuple[int, int]) -> list[dict[str, Any]]
     return run.evaluations() if run else []
 
 
-def _written(path: Path) -> tuple[int, int]:
+def when_written(path: Path) -> tuple[int, int]:
     """Changes with the file: size and time."""
     try:
         found = path.stat()
@@ -192,7 +192,7 @@ def detail_blocks(run: Run | None) -> list[Block]:
     else:
         blocks = figures("validation", best)
     path = run.folder / "predictions" / slug(run.config.data.source) / "test.parquet"
-    return blocks + (test_blocks(path, _written(path)) if is_of_the_best_model(path, run) else [])
+    return blocks + (test_blocks(path, when_written(path)) if is_of_the_best_model(path, run) else [])
 
 
 def is_of_the_best_model(path: Path, run: Run) -> bool:

@@ -60,6 +60,10 @@ def code(label: str, words: str) -> Block:
     return {"kind": "log", "label": label, "text": words}
 
 
+def folded(summary: str, words: str) -> Block:
+    return {"kind": "folded", "summary": summary, "text": words}
+
+
 def bars(label: str, shares: dict[str, float]) -> Block:
     """A bar and its number per name, largest first."""
     items = sorted(shares.items(), key=lambda item: -item[1])
@@ -70,12 +74,12 @@ def bars(label: str, shares: dict[str, float]) -> Block:
     }
 
 
-def blocks_view(elem_id: str, value: list[Block] | None = None) -> gr.HTML:
-    """A component whose value is a list of blocks."""
+def blocks_view(elem_id: str, value: list[Block] | None = None, live: bool = False) -> gr.HTML:
+    """A component whose value is a list of blocks; `live` ones are read out when they change."""
     return gr.HTML(
         value or [],
         html_template="",
-        js_on_load="volta.blocks(element, props, watch)",
+        js_on_load=f"volta.blocks(element, props, watch, {str(live).lower()})",
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes="volta-blocks",

@@ -54,21 +54,24 @@ Values = Any  # of one component; a handler gets the preset, then a value per fi
 
 
 def open_form(kept: Any) -> list[Values]:
-    """Preset, its note, and the values, as the browser kept them; the names of data and models found now."""
+    """Preset (chosen and applied), its note, and the values, as the browser kept them; data and models found now."""
     preset, values = kept_values(kept)
     main = {
         "data.source": gr.Dropdown(choices=data_names(), value=values["data.source"]),
         "model.base": gr.Dropdown(choices=model_names(), value=values["model.base"]),
     }
-    return [preset, preset_note(preset), *(main.get(name, values[name]) for name in form_fields())]
+    return [preset, preset, preset_note(preset), *(main.get(name, values[name]) for name in form_fields())]
 
 
-def pick_preset(preset: str, name: str) -> list[Values]:
-    """The preset's note and values; a name that the user has chosen stays."""
+def pick_preset(preset: str, applied: str, name: str) -> list[Values]:
+    """The preset's note and values; a name that the user has chosen stays. Nothing where it is the one that is applied:
+    a picker also tells of an input when it is merely left."""
+    if preset == applied:
+        return [gr.skip()] * (2 + len(form_fields()))
     values = preset_values(preset)
     if name and not is_suggested(name):
         values["name"] = name
-    return [preset_note(preset), *(values[name] for name in form_fields())]
+    return [preset, preset_note(preset), *(values[name] for name in form_fields())]
 
 
 def preset_note(preset: str) -> list[Block]:
@@ -204,6 +207,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
                 "data-report", [text("Rows, labels, lengths, duplicates and leaks of the chosen data.", "hint")]
             )
     form = [fields[name] for name in form_fields()]
+    applied = gr.State(FIRST_PRESET)  # the preset whose values the form began with
     command = gr.Code(
         shown_command(train_arguments(FIRST_PRESET, usual)),
         label="Start runs this command",
@@ -215,11 +219,11 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         elem_id="train-command",
     )
     wrong = blocks_view("train-problem")
-    planned = blocks_view("train-plan")
+    planned = blocks_view("train-plan", live=True)
     with gr.Row(elem_classes="volta-controls"):
         plan = gr.Button("What will it take?", elem_id="plan-button", scale=0, min_width=180)
         start = gr.Button("Start", variant="primary", elem_id="start-button", scale=0, min_width=160)
-    message = blocks_view("start-message")
+    message = blocks_view("start-message", live=True)
     panel = build_run_panel(demo)
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
@@ -232,16 +236,18 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     # Only what the user does: while a page is being opened, values change by themselves. A paste is no `input` of a
     # text box, but it is seen when the box is left.
     edits = [component.input for component in form] + [field.blur for field in form if isinstance(field, gr.Textbox)]
-    demo.load(open_form, kept, [preset, note, *form], js=read_kept("train-form"), **quiet).then(
+    demo.load(open_form, kept, [preset, applied, note, *form], js=read_kept("train-form"), **quiet).then(
         describe, *described, **quiet
     ).then(**keep)
-    preset.input(pick_preset, [preset, name], [note, *form], **quiet).then(describe, *described, **quiet).then(**keep)
+    preset.input(pick_preset, [preset, applied, name], [applied, note, *form], **quiet).then(
+        describe, *described, **quiet
+    ).then(**keep)
     gr.on(edits, **keep)
     gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
-    plan.click(plan_run, [preset, *form], planned, **quiet)
-    gr.on(edits, lambda: [], None, planned, **quiet)        # it was of another form
+    planning = plan.click(plan_run, [preset, *form], planned, **quiet)
+    command.change(lambda: [], None, planned, cancels=[planning], **quiet)  # it was of another form
     started = start.click(start_run, [preset, *form], [message, panel.run, name], **quiet)
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)

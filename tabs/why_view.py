@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.attribution import Attribution
-from tabs.shared import Block, text
+from tabs.shared import Block, folded, text
 
 PREDICTED = ""          # value of the picker of a label: the one that is predicted
 
@@ -14,7 +14,8 @@ def why_blocks(found: Attribution) -> list[Block]:
     """The words, coloured by their score as a share of the largest, and how to read them."""
     if not found.pieces.words:
         return []
-    return [words_block(found), text(how_to_read(found), "note")]
+    computed = folded("How this is computed", how_computed(found))
+    return [words_block(found), text(how_to_read(found), "note"), computed]
 
 
 def words_block(found: Attribution) -> Block:
@@ -35,10 +36,17 @@ def words_block(found: Attribution) -> Block:
 
 
 def how_to_read(found: Attribution) -> str:
-    whole = found.log_odds - found.baseline_log_odds
-    missed = f"{100 * found.delta:.1f}%"
     return (
-        f"Blue (+) speaks for {found.label}, orange (\N{MINUS SIGN}) against it. The values add up to {whole:+.2f}, "
-        f"what the words change in the log-odds of {found.label} beside a sentence of blanks; {missed} of it is "
-        f"missed. (Integrated gradients, {found.num_steps} steps.)"
+        f"Blue (+) speaks for {found.label}, orange (\N{MINUS SIGN}) against it; the darker, the more. "
+        "Tick Numbers to see how much."
+    )
+
+
+def how_computed(found: Attribution) -> str:
+    label, before, after = found.label, found.baseline_log_odds, found.log_odds
+    return (
+        f"By integrated gradients in {found.num_steps} steps. For a sentence of blanks as long as this one, the "
+        f"log-odds of {label} (log of its probability over that of everything else) are {before:+.2f}; for this one "
+        f"{after:+.2f}. The words share the difference of {after - before:+.2f} among them: their numbers add up to "
+        f"it, but for {100 * found.delta:.1f}% that is missed."
     )

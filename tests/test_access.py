@@ -10,7 +10,7 @@ import pytest
 from tabs.access import AccessError, check_may_change
 from tabs.predict_file import predict_upload
 from tabs.run_panel import resume_run, stop_run
-from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note
+from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note, zip_run
 from tabs.train_form import form_fields, preset_values
 from tabs.train_tab import keep_upload, plan_run, report_data, start_run
 
@@ -63,14 +63,15 @@ def test_no_handler_does_anything_for_a_visitor(
         *(message for message, _, _ in start_run(profile, "quick", *form)),
         list(report_data(profile, *form))[-1],
         list(plan_run(profile, "quick", *form))[-1],
-        list(predict_upload(profile, str(upload), "", "sst2-minilm"))[-1][0],
+        list(predict_upload(profile, str(upload), "", "utf-8", "sst2-minilm"))[-1][0],
         list(show_test(profile, "sst2-minilm"))[-1],
         bring_in(profile, str(upload)),
+        zip_run(profile, "sst2-minilm")[1],
         write_note(profile, "sst2-minilm", "mine")[0],
         delete_for_good(profile, "sst2-minilm")[0],
         keep_upload(profile, str(upload))[1],
     ]
-    assert len(answers) == 11
+    assert len(answers) == 12
     assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
     assert started == []
     assert not run_root.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -95,6 +96,23 @@ def test_a_damaged_config_is_told_and_leaves_nothing(run_root: Path, tmp_path: P
     with pytest.raises(ConfigError, match="The run in the zip is damaged: There is no field 'optim.epoch'"):
         unpack_run(path)
     assert list(run_root.iterdir()) == []
+
+
+def test_predictions_older_than_the_model_are_still_older_when_the_run_comes_in(run: Run, tmp_path: Path) -> None:
+    os.utime(run.folder / "predictions/x/test.parquet", (1.7e9, 1.7e9))
+    os.utime(run.folder / "best/model.safetensors", (1.8e9, 1.8e9))
+    path = pack_run(run, tmp_path)
+    delete_run(run)
+    folder = unpack_run(path).folder
+    assert (folder / "predictions/x/test.parquet").stat().st_mtime == 1.7e9
+    assert (folder / "best/model.safetensors").stat().st_mtime == 1.8e9
+
+
+def test_a_zip_packed_in_another_way_is_refused_since_it_might_fill_the_memory(run_root: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_BZIP2) as made:
+        made.writestr("b/run_config.json", "{}")
+    with pytest.raises(RunError, match="packed in a rare way"):
+        unpack_run(tmp_path / "b.zip")
 
 
 def test_a_zip_that_would_fill_the_disk_is_refused_before_it_is_unpacked(

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 from reports.charts import FIRST_VIEW, Drawn, View, loss_chart, plotly_script, score_chart, training_charts
-from reports.curves import EVALUATION_COLUMNS, STEP_COLUMNS, Curves
+from reports.curves import EVALUATION_COLUMNS, STEP_COLUMNS, Curves, smoothed, thinned
 
 
 def curves(losses: list[float]) -> Curves:
@@ -79,17 +79,27 @@ def test_without_smoothing_the_loss_is_drawn_once_as_it_was() -> None:
     assert (train["name"], train["y"]) == ("train", [0.9, None, 0.7])
 
 
+def test_a_curve_is_smoothed_before_it_is_thinned() -> None:
+    """Else the same weight would mean another thing for a longer run, or beside more of them."""
+    long = Drawn("long", curves(list(np.random.default_rng(0).random(9_000))))
+    steps = long.curves.steps
+    expected = thinned({**steps, "smoothed": smoothed(steps["loss"], 0.9)}, 1_000)["smoothed"]
+    assert loss_chart([long])["figure"]["data"][1]["y"] == pytest.approx(expected.tolist(), rel=1e-4)
+
+
 def test_a_chart_says_on_how_many_examples_it_stands_where_that_is_the_same_for_all() -> None:
     assert score_chart([ONE, OTHER])["title"] == "Macro F1 and accuracy, validation n = 872"
     assert score_chart([ONE, Drawn("a", OTHER.curves, 1000)])["title"] == "Macro F1 and accuracy"
     assert loss_chart([Drawn("a", OTHER.curves)])["title"] == "Loss"
 
 
-@pytest.mark.parametrize("runs", [[], [Drawn("a", Curves())]])
-def test_a_chart_without_points_says_when_there_will_be_some(runs: list[Drawn]) -> None:
+@pytest.mark.parametrize("runs, expected", [
+    ([], "Choose a run"), ([Drawn("a", Curves())], "The curve begins with the first"),
+])
+def test_a_chart_without_points_says_when_there_will_be_some(runs: list[Drawn], expected: str) -> None:
     for chart in all_charts(runs):
         assert chart["figure"] is None
-        assert "The curve begins with the first" in chart["empty"]
+        assert chart["empty"].startswith(expected)
 
 
 def test_two_hundred_runs_are_drawn_in_about_a_second() -> None:

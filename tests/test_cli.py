@@ -311,7 +311,9 @@ def test_evaluate_reads_other_data_by_the_columns_and_the_encoding_that_are_name
     [line] = volta("evaluate", "tiny", "--data", str(path), *named, "--split", "test").lines
     assert (line["data"], line["n"]) == (str(path), 24)
     assert volta("evaluate", "tiny", *named) == Answer(
-        2, "", "Columns and encoding are those of other data. Name these with --data.\n"
+        2,
+        "",
+        "The run's own data are read as its config says. Leave columns and encoding out, or name other --data.\n",
     )
 
 

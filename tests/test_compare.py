@@ -91,7 +91,7 @@ def test_other_examples_texts_or_labels_are_refused() -> None:
     fewer = predictions(GOLD[:-1], GOLD[:-1])
     for other in (fewer, replace(OTHER, texts=["x", *OTHER.texts[1:]])):
         for pair in ((FIRST, other), (other, FIRST)):
-            with pytest.raises(RunError, match="measured on other examples, .* Compare them on test."):
+            with pytest.raises(RunError, match="Their examples are not the same"):
                 compare(*pair)
     with pytest.raises(RunError, match="have other labels"):
         compare(FIRST, predictions(GOLD, GOLD, ["a", "b"]))
@@ -105,6 +105,18 @@ def test_macro_f1_of_many_labels_is_scikit_learns_within_its_interval() -> None:
     expected = f1_score(gold_ids, predicted_ids, labels=range(21), average="macro", zero_division=0)
     assert estimate.value == pytest.approx(expected)
     assert estimate.low < expected < estimate.high
+
+
+def test_rare_labels_that_a_sample_misses_do_not_pull_the_interval_down() -> None:
+    gold_ids = np.arange(77)
+    estimate = macro_f1_estimate(predictions(gold_ids, gold_ids, [str(label) for label in range(77)]))
+    assert (estimate.value, estimate.low, estimate.high) == (1.0, 1.0, 1.0)
+
+
+def test_corrected_gold_labels_are_refused() -> None:
+    corrected = replace(OTHER, gold_ids=np.where(np.arange(800) < 5, 1 - OTHER.gold_ids, OTHER.gold_ids))
+    with pytest.raises(RunError, match="Gold labels were changed"):
+        compare(FIRST, corrected)
 
 
 def test_wilsons_interval_is_that_of_its_formula() -> None:

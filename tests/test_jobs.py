@@ -24,7 +24,7 @@ from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
 from pipeline.exceptions import RunError
 from pipeline.jobs import carry_out, device_lock, failure_sentence, start_detached, stop
-from pipeline.progress import seconds_after_boot
+from pipeline.progress import start_of
 from pipeline.runs import Run, Status
 
 
@@ -167,7 +167,7 @@ def test_another_process_with_the_old_pid_is_never_touched(run_root: Path, tiny_
             Status(
                 state="running",
                 pid=stranger.pid,
-                process_started=seconds_after_boot(psutil.Process(stranger.pid)) - 100,
+                process_started=start_of(psutil.Process(stranger.pid)) - 100,
             )
         )
         with pytest.raises(RunError, match="'tiny' is interrupted: there is nothing to stop."):

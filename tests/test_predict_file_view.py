@@ -20,8 +20,8 @@ def run(run_root: Path, tiny_values: dict[str, Any], sharp_model: Path) -> str:
     return "tiny"
 
 
-def answers(path: Path, run: str, column: str = "") -> list[tuple[str, Any]]:
-    return [(blocks[0]["text"], button) for blocks, button in predict_upload(None, str(path), column, run)]
+def answers(path: Path, run: str, column: str = "", encoding: str = "utf-8") -> list[tuple[str, Any]]:
+    return [(blocks[0]["text"], button) for blocks, button in predict_upload(None, str(path), column, encoding, run)]
 
 
 def test_a_file_becomes_a_csv_to_download(run: str, tmp_path: Path) -> None:
@@ -42,5 +42,9 @@ def test_a_bad_file_is_told_in_a_sentence_and_offers_nothing(run: str, tmp_path:
     words, button = answers(path, run)[-1]
     assert words.startswith("mine.csv has no column with a usual name for texts; it has: a, b.")
     assert not button.visible
+    path.write_bytes("text\nsch\u00f6n\n".encode("latin-1"))
+    assert "Set 'Encoding'" in answers(path, run)[-1][0]
+    assert answers(path, run, encoding="latin-1")[-1][0].startswith("1 of 1 texts")
+    path.write_text("a,b\nx,y\n")
     assert "has no column 'c'" in answers(path, run, "c")[-1][0]
     assert answers(path, "/etc")[-1][0].startswith("There is no trained model to ask.")

@@ -49,9 +49,9 @@ def test_rows_keep_their_order_and_columns_and_get_what_the_predictor_says(
 
 def test_a_row_without_a_text_keeps_empty_cells(predictor: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"text": ["good film", None, "bad film"], "n": [1, 2, 3]}), path)
+    pq.write_table(pa.table({"text": ["good film", None, "bad film", " "], "n": [1, 2, 3, 4]}), path)
     rows = done(path, predictor).to_pylist()
-    assert [row["predicted"] is None for row in rows] == [False, True, False]
+    assert [row["predicted"] is None for row in rows] == [False, True, False, True]
     assert rows[2]["predicted"] == predictor.predict(["bad film"])[0].label
 
 
@@ -95,10 +95,21 @@ def test_it_tells_how_far_it_is(predictor: Predictor, tmp_path: Path, monkeypatc
 
 
 def test_a_column_with_one_of_our_names_makes_room(predictor: Predictor, tmp_path: Path) -> None:
-    path = written(tmp_path / "x.jsonl", [{"text": "good film", "predicted": "mine", "tags": ["a"]}])
+    path = written(tmp_path / "x.jsonl", [{"text": "good film", "predicted": "mine", "predicted_": "older"}])
     [row] = done(path, predictor).to_pylist()
-    assert row["predicted_"] == "mine"
+    assert [row["predicted_"], row["predicted__"]] == ["mine", "older"]
     assert row["predicted"] in predictor.label_names
+
+
+def test_columns_that_a_csv_cannot_hold_are_left_out(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    columns = {"text": ["good film"], "image": pa.array([b"\xff"]), "tags": [["a"]], "kind": pa.array(["x"]).cast(
+        pa.dictionary(pa.int32(), pa.string())
+    )}
+    pq.write_table(pa.table(columns), path)
+    table = done(path, predictor)
+    assert table.column_names[:3] == ["text", "kind", "predicted"]
+    save_csv(table, tmp_path / "out.csv")
 
 
 def test_the_csv_is_read_back_as_it_was(predictor: Predictor, tmp_path: Path) -> None:

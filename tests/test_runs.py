@@ -200,7 +200,17 @@ def test_an_unknown_field_of_a_later_version_in_status_is_ignored(run: Run) -> N
     assert run.status() == replace(Status(), state="finished")
 
 
-@pytest.mark.parametrize("content", ["[1]", "3", "{", ""])
+def test_notes_are_kept_whatever_they_are_made_of(run: Run) -> None:
+    for words in ("a\u2028b", "two\nlines", "\U0001f600 <b>"):
+        run.add_note(words)
+    with open(run.folder / "notes.jsonl", "a") as file:
+        file.write('{"half')
+    assert [note["text"] for note in run.notes()] == ["a\u2028b", "two\nlines", "\U0001f600 <b>"]
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", "3", "{", "", '{"state": "paused"}', '{"best": "x"}', '{"best": {}}', '{"step": "soon"}']
+)
 def test_a_damaged_status_is_that_of_a_run_that_was_interrupted(run: Run, content: str) -> None:
     (run.folder / "status.json").write_text(content, encoding="utf-8")
     assert run.status() == replace(Status(), state="interrupted")

@@ -18,6 +18,7 @@ from pipeline.jobs import carry_out
 from pipeline.runs import Run, Status
 from tabs.runs_tab import (
     NUM_CHARTS,
+    NUM_DETAILS,
     ask_to_delete,
     bring_in,
     delete_for_good,
@@ -130,14 +131,31 @@ def test_test_figures_appear_once_asked_for_and_go_when_the_model_changes(runs: 
 def test_looking_again_sends_only_what_has_changed(runs: list[Run]) -> None:
     first = look(["one"], "step", 0.9, None, {})
     seen = first[-1]
-    assert len(first) == 1 + NUM_CHARTS + 4
+    assert len(first) == 1 + NUM_CHARTS + 2 + NUM_DETAILS + 2
     again = look(["one"], "step", 0.9, "one", seen)
     assert all(value == gr.skip() for value in again)
     runs[0].append_metrics({"step": 25, "epoch": 2.1, "loss": 0.1, "seconds": 9.0})
     changed = [value != gr.skip() for value in look(["one"], "step", 0.9, "one", seen)]
-    assert changed == [False, *[True] * NUM_CHARTS, False, False, False, True]
-    names = look(["two", "one", "gone"], "epoch", 0.9, "one", seen)[-1]["focus"]
+    assert changed == [False, *[True] * NUM_CHARTS, *[False] * (3 + NUM_DETAILS), True]
+    names = look(["two", "one", "gone"], "epoch", 0.9, "one", seen)[-1]["picker"]
     assert names == ["two", "one"]
+
+
+def test_a_chosen_run_stays_chosen_and_one_that_is_gone_gives_way(runs: list[Run]) -> None:
+    def picker(chosen: list[str], focus: str | None) -> Any:
+        return look(chosen, "step", 0.9, focus, {})[1 + NUM_CHARTS + 1]
+
+    assert "value" not in picker(["one", "two"], "two").constructor_args
+    assert picker(["one"], "two").value == "one"
+    assert picker([], "two").value is None
+
+
+def test_the_details_follow_a_run_that_goes_on(runs: list[Run]) -> None:
+    seen = look(["one"], "step", 0.9, "one", {})[-1]
+    with open(runs[0].log_path, "a") as file:
+        file.write("something new\n")
+    details = look(["one"], "step", 0.9, "one", seen)[3 + NUM_CHARTS :][:NUM_DETAILS]
+    assert "something new" in told(details[-1])
 
 
 def test_the_details_of_a_run_are_its_own_record(runs: list[Run]) -> None:
@@ -156,9 +174,21 @@ def test_a_note_is_kept_in_the_record(runs: list[Run]) -> None:
     assert "Write a note first." in told(write_note(None, "one", " ")[0])
 
 
+def test_without_a_run_every_button_says_so(runs: list[Run]) -> None:
+    for blocks in (
+        zip_run(None, None)[1], ask_to_delete(None)[0], write_note(None, "gone", "x")[0], *show_test(None, "gone")
+    ):
+        assert blocks[0]["text"] == "No run is chosen. Tick one in the list."
+    assert "is no more" in told(delete_for_good(None, "gone")[0])
+
+
 def test_a_run_is_deleted_only_after_it_was_said_what_goes(runs: list[Run], tmp_path: Path) -> None:
-    path = Path(zip_run("one") or "")
-    message, button = ask_to_delete("one")
+    zipped, said = zip_run(None, "one")
+    assert said == []
+    path = tmp_path / "one.zip"
+    shutil.copy(zipped.value["path"] if isinstance(zipped.value, dict) else zipped.value, path)
+    message, button, doomed = ask_to_delete("one")
+    assert doomed == "one"
     assert "removes one from the disk" in told(message) and "its best model" in told(message)
     assert button.visible and runs[0].folder.exists()
     assert "one is deleted." in told(delete_for_good(None, "one")[0])

@@ -80,7 +80,7 @@ def test_a_file_of_texts_comes_back_with_predictions(predict_page: Page, tmp_pat
     source = tmp_path / "mine.csv"
     source.write_text("id,review\n7,good lovely film\n8,bad dull film\n")
     predict_page.locator("#file-fold button").first.click()
-    predict_page.locator("#file-button input").set_input_files(source)
+    predict_page.get_by_test_id("Choose a file-upload-button").set_input_files(source)
     expect(predict_page.locator("#file-message")).to_contain_text("2 of 2 texts predicted with tiny.")
     with predict_page.expect_download() as download:
         predict_page.locator("#file-download").click()

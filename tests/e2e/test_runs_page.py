@@ -145,8 +145,10 @@ def test_a_run_leaves_as_a_zip_is_deleted_and_comes_in_again(
     assert folder.exists()
     page.locator("#delete-sure").click()
     expect(box(page, "traveller")).to_have_count(0)
+    expect(page.locator("#runs-message")).to_contain_text("traveller is deleted.")
+    expect(page).not_to_have_url(re.compile("traveller"))
     assert not folder.exists()
-    page.locator("#unzip-button input").set_input_files(path)
+    page.get_by_test_id("Bring in a zip of a run-upload-button").set_input_files(path)
     expect(page.locator("#unzip-message")).to_contain_text("traveller is in the list now")
     expect(box(page, "traveller")).to_be_visible()
     assert (folder / "best" / "model.safetensors").exists()
@@ -156,7 +158,7 @@ def test_a_file_that_is_no_run_is_refused_in_a_sentence(page: Page, address: str
     path = tmp_path / "not-a-run.zip"
     path.write_bytes(b"hello")
     open_runs(page, address)
-    page.locator("#unzip-button input").set_input_files(path)
+    page.get_by_test_id("Bring in a zip of a run-upload-button").set_input_files(path)
     expect(page.locator("#unzip-message")).to_contain_text("not-a-run.zip is not a whole zip file")
 
 
