@@ -60,9 +60,9 @@ def text_pieces(text: str, tokenizer: PreTrainedTokenizerBase, max_length: int) 
 def _with_marks(text: str, words: list[Word]) -> list[Word]:
     """With what stands at a word and is in no piece: an accent that combines, a zero-width character."""
     found: list[Word] = []
-    starts = [*(word.start for word in words[1:]), len(text)]
-    for word, next_start in zip(words, starts, strict=True):
+    for index, word in enumerate(words):
         start, end = word.start, word.end
+        next_start = words[index + 1].start if index + 1 < len(words) else len(text)
         while start > (found[-1].end if found else 0) and not text[start - 1].isspace():
             start -= 1
         while end < next_start and not text[end].isspace():

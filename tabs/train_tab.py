@@ -100,14 +100,20 @@ def report_data(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list
         yield [problem(exception)]
 
 
-def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[list[Block]]:
-    """Run `plan` with what the form stands for: a few real steps, which are thrown away."""
+def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], list[str]]]:
+    """Run `plan` with what the form stands for: a few real steps, thrown away. Yields what it was for, too."""
+    arguments = config_arguments(preset, _values(form))
     try:
         check_may_change(profile)
-        yield [text("Reading the data and measuring a few steps …", "hint")]
-        yield plan_blocks(answer_of_command(["plan", *config_arguments(preset, _values(form))]))
+        yield [text("Reading the data and measuring a few steps …", "hint")], arguments
+        yield plan_blocks(answer_of_command(["plan", *arguments])), arguments
     except WorkbenchError as exception:
-        yield [problem(exception)]
+        yield [problem(exception)], arguments
+
+
+def drop_outdated_plan(planned_for: list[str], preset: str, *form: Values) -> Any:
+    """No plan, where the form has become another since."""
+    return gr.skip() if planned_for == config_arguments(preset, _values(form)) else []
 
 
 def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[Block]]:
@@ -207,6 +213,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
                 "data-report", [text("Rows, labels, lengths, duplicates and leaks of the chosen data.", "hint")]
             )
     form = [fields[name] for name in form_fields()]
+    planned_for = gr.State([])
     applied = gr.State(FIRST_PRESET)  # the preset whose values the form began with
     command = gr.Code(
         shown_command(train_arguments(FIRST_PRESET, usual)),
@@ -246,8 +253,9 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
-    planning = plan.click(plan_run, [preset, *form], planned, **quiet)
-    command.change(lambda: [], None, planned, cancels=[planning], **quiet)  # it was of another form
+    checked = (drop_outdated_plan, [planned_for, preset, *form], planned)
+    plan.click(plan_run, [preset, *form], [planned, planned_for], **quiet).then(*checked, **quiet)
+    command.change(*checked, **quiet)
     started = start.click(start_run, [preset, *form], [message, panel.run, name], **quiet)
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)

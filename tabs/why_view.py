@@ -37,7 +37,7 @@ def words_block(found: Attribution) -> Block:
 
 def how_to_read(found: Attribution) -> str:
     return (
-        f"Blue (+) speaks for {found.label}, orange (\N{MINUS SIGN}) against it; the darker, the more. "
+        f"Blue (+) speaks for {found.label}, orange (\N{MINUS SIGN}) against it; the stronger, the more. "
         "Tick Numbers to see how much."
     )
 

@@ -62,7 +62,7 @@ def test_no_handler_does_anything_for_a_visitor(
         *resume_run(profile, "some-run"),
         *(message for message, _, _ in start_run(profile, "quick", *form)),
         list(report_data(profile, *form))[-1],
-        list(plan_run(profile, "quick", *form))[-1],
+        list(plan_run(profile, "quick", *form))[-1][0],
         list(predict_upload(profile, str(upload), "", "utf-8", "sst2-minilm"))[-1][0],
         list(show_test(profile, "sst2-minilm"))[-1],
         bring_in(profile, str(upload)),
