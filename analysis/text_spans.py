@@ -29,10 +29,6 @@ class TextPieces:
     input_ids: list[int]        # T
     words: list[Word]
 
-    @property
-    def word_texts(self) -> list[str]:
-        return [self.text[word.start : word.end] for word in self.words]
-
 
 def text_pieces(text: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TextPieces:
     """Words end at white space; scripts that do without it (Chinese, Japanese) and emoji are cut as the tokenizer cuts.

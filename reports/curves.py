@@ -120,7 +120,7 @@ def _with_lines(curves: Curves, data: bytes) -> Curves:
     if not end:
         return curves
     found = _parsed(data[:end])
-    is_step = np.array([split is None for split in found["split"].to_pylist()], dtype=bool)
+    is_step = found["split"].is_null().to_numpy()
     on_validation = found["split"].to_numpy(zero_copy_only=False) == "validation"
     steps = _appended(curves.steps, found, is_step)
     evaluations = _appended(curves.evaluations, found, on_validation)

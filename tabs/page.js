@@ -17,7 +17,7 @@ window.volta = (() => {
     return word;
   };
 
-  const table = ({ label, columns, rows }) => {
+  const table = ({ label, columns, rows, shares }) => {
     const head = make("tr"), body = make("tbody");
     const className = (column) => (column.kind === "number" ? "volta-number" : column.kind === "text" ? "volta-long" : "");
     columns.forEach((column) => {
@@ -26,26 +26,19 @@ window.volta = (() => {
       cell.scope = "col";
     });
     rows.forEach((row) => put(body, put(make("tr"), ...row.map((text, i) => make("td", className(columns[i]), text)))));
+    // Of a confusion matrix: how dark each cell is, the first column aside.
+    shares?.forEach((row, i) =>
+      row.forEach((share, k) => {
+        const cell = body.children[i].children[k + 1];
+        cell.style.setProperty("--share", share);
+        cell.classList.add("volta-cell", i === k ? "volta-right" : "volta-wrong");
+      }),
+    );
     const scroll = put(make("div", "volta-scroll"), put(make("table"), put(make("thead"), head), body));
     scroll.tabIndex = 0; // so that the keyboard can scroll it
     scroll.setAttribute("role", "region");
     scroll.setAttribute("aria-label", label);
     return put(make("section"), make("h3", "", label), scroll);
-  };
-
-  const matrix = ({ label, names, rows, help }) => {
-    const block = table({
-      label,
-      columns: [{ name: "gold \\ predicted", kind: "", help }, ...names.map((name) => ({ name, kind: "number" }))],
-      rows: rows.map((cells, i) => [names[i], ...cells.map((cell) => cell.text)]),
-    });
-    block.querySelectorAll("tbody tr").forEach((row, i) =>
-      rows[i].forEach(({ share }, k) => {
-        row.children[k + 1].style.setProperty("--share", share);
-        row.children[k + 1].classList.add("volta-cell", i === k ? "volta-right" : "volta-wrong");
-      }),
-    );
-    return block;
   };
 
   const bars = ({ label, items }) => {
@@ -134,7 +127,7 @@ window.volta = (() => {
 
   const folded = ({ summary, text }) => put(make("details", "volta-folded"), make("summary", "", summary), make("p", "volta-note", text));
   const heading = ({ text }) => make("h3", "", text);
-  const kinds = { heading, folded, table, matrix, bars, words, tries, run, link, log, text };
+  const kinds = { heading, folded, table, bars, words, tries, run, link, log, text };
   // What the reader was in the middle of, by the label of the part: a new drawing takes it up again.
   const remembered = (element) => {
     const parts = [...element.querySelectorAll("[aria-label]")].map((part) => [

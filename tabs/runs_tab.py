@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, unpack_run
+from pipeline.catalog import all_runs
 from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run
-from reports.charts import Drawn, View, loss_chart, score_chart, training_charts
+from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
 from tabs.access import check_may_change
 from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
 from tabs.runs_view import (
+    chosen_runs,
     compared_blocks,
     detail_blocks,
-    known_runs,
     record_blocks,
     run_list,
     validation_path,
@@ -38,7 +39,6 @@ from tabs.shared import (
     text,
 )
 
-AXES = ("step", "epoch", "minutes")
 NUM_CHARTS = 2 + len(training_charts([]))
 NUM_DETAILS = 5
 PARTS = ("metrics", "predictions", "test", "log", "notes")
@@ -52,11 +52,12 @@ def look(chosen: list[str] | None, axis: Any, smoothing: float, focus: str | Non
 
     `chosen` are the names that are ticked, or None while nobody has ticked any.
     """
-    listed = run_list()
-    runs = known_runs(chosen)
+    every = all_runs()
+    listed = run_list(every)
+    runs = chosen_runs(every, chosen)
     names = [run.name for run in runs]
     curves = [read_curves(run.metrics_path) for run in runs]
-    active = any(row["state"] in ("queued", "running", "stopping") for row in listed["rows"])
+    active = any(row["active"] for row in listed["rows"])
     shown = focus if focus in names else next(iter(names), None)
     versions: dict[str, Any] = {
         "list": listed,
@@ -203,8 +204,8 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         elem_classes="volta-blocks",
     )
     with gr.Row(elem_classes="volta-controls"):
-        axis = gr.Radio(AXES, value="step", label="Horizontal axis", elem_id="runs-axis", min_width=240)
-        smoothing = gr.Slider(0, 0.99, value=0.9, step=0.01, label="Smoothing", elem_id="runs-smoothing", min_width=240)
+        axis = gr.Radio(get_args(Axis), value="step", label="Horizontal axis", elem_id="runs-axis", min_width=240)
+        smoothing = gr.Slider(0, 0.99, value=SMOOTHING, step=0.01, label="Smoothing", elem_id="runs-smoothing", min_width=240)
     charts = []
     empty = [loss_chart([]), score_chart([]), *training_charts([])]
     with gr.Row(elem_classes="volta-charts"):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from analysis.compare import Estimate, accuracy_estimate, compare, macro_f1_estimate
-from pipeline.catalog import all_runs
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
 from pipeline.exceptions import WorkbenchError
@@ -21,23 +20,21 @@ from pipeline.metrics import compute_metrics
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from tabs.run_panel import METRIC_WORDS, STATE_WORDS
-from tabs.shared import Block, code, count, duration, find_run, matrix, number, table, text
-from tabs.terms import meaning
+from tabs.shared import Block, ColumnKind, code, count, duration, explained, find_run, matrix, number, table, text
 
 STALE_SECONDS = 60.0        # a run at work that has written nothing for this long is pointed out
 MAX_COMPARED = 12           # runs in one table
 MAX_MATRIX_LABELS = 20
-COLUMNS: list[tuple[str, str]] = [
+COLUMNS: list[tuple[str, ColumnKind]] = [
     ("state", ""), ("name", ""), ("data", ""), ("base", ""), ("best", "number"), ("took", "number"), ("started", ""),
 ]
 NO_RUNS = "There are no runs yet. Open the Train tab and press Start, or bring in a zip of a run below."
 
 
-def run_list() -> dict[str, Any]:
+def run_list(runs: Sequence[Run]) -> dict[str, Any]:
     """Value of the list of runs: columns, a row per run, and the run that is shown until somebody ticks one."""
-    rows = [_row(run) for run in all_runs()]
-    columns = [{"name": name, "kind": kind, "help": meaning(name)} for name, kind in COLUMNS]
-    return {"columns": columns, "rows": rows, "chosen": [row["name"] for row in rows[:1]], "empty": NO_RUNS}
+    rows = [_row(run) for run in runs]
+    return {"columns": explained(COLUMNS), "rows": rows, "chosen": [row["name"] for row in rows[:1]], "empty": NO_RUNS}
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -48,6 +45,7 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
         "state": status.state,
+        "active": status.is_active,
         "cells": [
             state_words(status),
             run.name,
@@ -251,8 +249,7 @@ def record_blocks(run: Run | None) -> tuple[list[Block], list[Block], list[Block
     return [code("Config", config)], [code("Environment", environment)], notes or [text("No notes yet.", "hint")]
 
 
-def known_runs(names: Sequence[str] | None) -> list[Run]:
-    """The runs of these names that there are; without names, the newest."""
-    runs = all_runs()
+def chosen_runs(runs: Sequence[Run], names: Sequence[str] | None) -> list[Run]:
+    """The runs of these names, as far as there are; without names, the newest."""
     by_name = {run.name: run for run in runs}
-    return runs[:1] if names is None else [by_name[name] for name in names if name in by_name]
+    return list(runs[:1]) if names is None else [by_name[name] for name in names if name in by_name]

@@ -22,7 +22,6 @@ Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `k
 Tone = Literal["plain", "hint", "note", "problem"]
 ColumnKind = Literal["", "number", "text"]
 COMMAND_SECONDS = 600
-CORNER = "gold \\ predicted"
 
 
 class CommandError(WorkbenchError):
@@ -45,15 +44,21 @@ def table(label: str, columns: Sequence[tuple[str, ColumnKind]], rows: Iterable[
     return {
         "kind": "table",
         "label": label,
-        "columns": [{"name": name, "kind": kind, "help": meaning(name)} for name, kind in columns],
+        "columns": explained(columns),
         "rows": [[str(cell) for cell in row] for row in rows],
     }
 
 
+def explained(columns: Sequence[tuple[str, ColumnKind]]) -> list[dict[str, str]]:
+    """Columns of a table, with what their terms mean."""
+    return [{"name": name, "kind": kind, "help": meaning(name)} for name, kind in columns]
+
+
 def matrix(label: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Block:
     """A confusion matrix: rows gold, columns predicted, each cell as dark as its share of its row."""
-    rows = [[{"text": count(cell), "share": cell / max(sum(row), 1)} for cell in row] for row in counts]
-    return {"kind": "matrix", "label": label, "names": list(names), "rows": rows, "help": meaning(CORNER)}
+    columns: list[tuple[str, ColumnKind]] = [("gold \\ predicted", ""), *((name, "number") for name in names)]
+    rows = [[name, *map(count, row)] for name, row in zip(names, counts, strict=True)]
+    return {**table(label, columns, rows), "shares": [[cell / max(sum(row), 1) for cell in row] for row in counts]}
 
 
 def code(label: str, words: str) -> Block:

@@ -28,7 +28,7 @@ def found(predictor: Predictor) -> Attribution:
 
 
 def test_each_word_has_a_score_and_the_label_is_the_predicted_one(predictor: Predictor, found: Attribution) -> None:
-    assert found.pieces.word_texts == TEXT.split()
+    assert [TEXT[word.start : word.end] for word in found.pieces.words] == TEXT.split()
     assert found.scores.shape == (10,)
     assert np.abs(found.scores).max() > 0.01
     assert found.label == predictor.predict([TEXT])[0].label

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from pipeline.catalog import create_run, load_run
+from pipeline.catalog import all_runs, create_run, load_run
 from pipeline.config import make_config
 from pipeline.jobs import carry_out
 from pipeline.runs import Run, Status
@@ -64,7 +64,7 @@ def labelled(blocks: list[dict[str, Any]], label: str) -> dict[str, Any]:
 
 
 def test_the_list_has_a_row_per_run_and_shows_the_newest_first(runs: list[Run]) -> None:
-    listed = run_list()
+    listed = run_list(all_runs())
     rows = {row["name"]: row for row in listed["rows"]}
     assert {"one", "two"} <= set(rows)
     assert listed["chosen"] == [listed["rows"][0]["name"]]

@@ -20,7 +20,7 @@ def tokenizer(tiny_model: Path):
 
 
 def words(found: TextPieces) -> list[str]:
-    return found.word_texts
+    return [found.text[word.start : word.end] for word in found.words]
 
 
 @pytest.mark.parametrize("text, expected", [

@@ -120,6 +120,10 @@ def test_test_figures_come_on_a_button_and_stay(page: Page, address: str, home: 
     details = page.locator("#runs-details")
     expect(details).to_contain_text("Per label, validation, n = 24")
     expect(details).not_to_contain_text("On test")
+    on_diagonal = "tbody tr:nth-child({}) td:nth-child({}).volta-right"
+    diagonal = details.locator(f"{on_diagonal.format(1, 2)}, {on_diagonal.format(2, 3)}")
+    expect(diagonal).to_have_count(2)
+    expect(details.locator(".volta-wrong")).to_have_count(2)
     page.locator("#test-button").click()
     expect(details).to_contain_text("On test, n = 24: accuracy")
     expect(details).to_contain_text("Confusion matrix, test")
