@@ -205,7 +205,9 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     )
     with gr.Row(elem_classes="volta-controls"):
         axis = gr.Radio(get_args(Axis), value="step", label="Horizontal axis", elem_id="runs-axis", min_width=240)
-        smoothing = gr.Slider(0, 0.99, value=SMOOTHING, step=0.01, label="Smoothing", elem_id="runs-smoothing", min_width=240)
+        smoothing = gr.Slider(
+            0, 0.99, value=SMOOTHING, step=0.01, label="Smoothing", elem_id="runs-smoothing", min_width=240
+        )
     charts = []
     empty = [loss_chart([]), score_chart([]), *training_charts([])]
     with gr.Row(elem_classes="volta-charts"):
