@@ -15,7 +15,7 @@ import numpy as np
 from analysis.compare import Estimate, accuracy_estimate, compare, macro_f1_estimate
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
-from pipeline.exceptions import WorkbenchError
+from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
@@ -149,7 +149,7 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
     rows, refused = [], []
     for other in others:
         try:
-            pair = compare(*(read_predictions(validation_path(run)) for run in (first, other)))
+            pair = compare(*map(_validation_predictions, (first, other)))
         except WorkbenchError as exception:
             refused.append(text(f"{other.name} beside {first.name}: {exception}", "note"))
             continue
@@ -166,6 +166,12 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
     )
     found = table(heading, [("run", ""), *((name, "number") for name in columns)], rows)
     return [found, text(explained, "note"), *refused]
+
+
+def _validation_predictions(run: Run) -> Predictions:
+    if not validation_path(run).exists():
+        raise RunError(f"{run.name} keeps no predictions of its validation examples.")
+    return read_predictions(validation_path(run))
 
 
 def signed(estimate: Estimate) -> str:

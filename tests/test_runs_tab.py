@@ -99,7 +99,7 @@ def test_two_runs_are_compared_on_the_examples_both_have_predicted(runs: list[Ru
     assert row[:2] == ["two", "24"]
     assert all(" to " in interval for interval in row[-2:])
     (runs[1].folder / "predictions" / "tiny" / "validation.parquet").unlink()
-    assert "two beside one: " in told(compared_blocks(runs))
+    assert "two beside one: two keeps no predictions of its validation examples." in told(compared_blocks(runs))
 
 
 def test_one_run_has_nothing_to_be_compared_with(runs: list[Run]) -> None:
