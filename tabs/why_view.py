@@ -45,7 +45,7 @@ def how_to_read(found: Attribution) -> str:
 def how_computed(found: Attribution) -> str:
     label, before, after = found.label, found.baseline_log_odds, found.log_odds
     return (
-        f"By integrated gradients in {found.num_steps} steps. For a sentence of blanks as long as this one, the "
+        f"By integrated gradients at {found.num_points} points. For a sentence of blanks as long as this one, the "
         f"log-odds of {label} (log of its probability over that of everything else) are {before:+.2f}; for this one "
         f"{after:+.2f}. The words share the difference of {after - before:+.2f} among them: their numbers add up to "
         f"it, but for {100 * found.delta:.1f}% that is missed."

@@ -9,6 +9,7 @@ import pytest
 import torch
 from captum.attr import IntegratedGradients
 
+from analysis import attribution
 from analysis.attribution import MAX_DELTA, Attribution, integrated_gradients, log_odds
 from pipeline.exceptions import ModelError
 from pipeline.predictor import Predictor
@@ -53,11 +54,27 @@ def test_the_scores_are_captums_own(predictor: Predictor, found: Attribution) ->
     embed = model.get_input_embeddings()
     label_id = predictor.label_names.index(found.label)
     expected = IntegratedGradients(lambda inputs: log_odds(model(inputs_embeds=inputs).logits, label_id)).attribute(
-        embed(ids), embed(blank), n_steps=found.num_steps
+        embed(ids), embed(blank), n_steps=300
     )
     by_piece = expected.sum(dim=2)[0].detach().numpy()
     by_word = [by_piece[list(word.pieces)].sum() for word in found.pieces.words]
-    assert found.scores == pytest.approx(by_word, abs=1e-5)
+    assert found.scores == pytest.approx(by_word, abs=MAX_DELTA * float(np.abs(by_word).max()))
+
+
+def test_points_are_added_where_the_log_odds_bend(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribution, "FIRST_STRETCHES", 1)
+    coarse = integrated_gradients(predictor, TEXT)
+    monkeypatch.setattr(attribution, "MAX_DELTA", 1e-5)
+    fine = integrated_gradients(predictor, TEXT)
+    assert coarse.num_points < fine.num_points
+    assert coarse.delta <= MAX_DELTA and fine.delta <= 1e-5
+
+
+def test_only_the_stretches_that_miss_most_are_halved() -> None:
+    missed = {(0.0, 0.25): 0.01, (0.25, 0.5): -0.5, (0.5, 0.75): 0.4, (0.75, 1.0): 0.02}
+    assert sorted(attribution._halved(missed)) == [
+        (0.0, 0.25), (0.25, 0.375), (0.375, 0.5), (0.5, 0.625), (0.625, 0.75), (0.75, 1.0)
+    ]
 
 
 def test_evidence_for_one_of_two_labels_is_evidence_against_the_other(predictor: Predictor) -> None:
@@ -103,6 +120,6 @@ def test_an_unknown_label_is_told_with_those_there_are(predictor: Predictor) -> 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_of_encoders_can_be_explained(tiny_bases: dict[str, Path], tmp_path: Path, family: str) -> None:
     folder = saved(tiny_bases[family], tmp_path / "best")
-    attribution = integrated_gradients(Predictor.load(str(folder), device="cpu"), "a good film, but dull")
-    assert attribution.scores.shape == (5,)
-    assert attribution.delta <= MAX_DELTA
+    explained = integrated_gradients(Predictor.load(str(folder), device="cpu"), "a good film, but dull")
+    assert explained.scores.shape == (5,)
+    assert explained.delta <= MAX_DELTA
