@@ -17,12 +17,14 @@ from pipeline.config import CleanConfig, read_config
 from pipeline.encoding import Encoded, encode, micro_batches
 from pipeline.metrics import softmax
 from pipeline.models import choose_device, label_names_of, load_classifier, max_positions
+from pipeline.onnx_forward import Forward, onnx_forward
 from pipeline.sources import Place, find_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MODELS_KEPT = 2                 # loaded at once; the one used longest ago goes first
+CALLS_IN_TORCH = 3              # then ONNX Runtime is worth the second or two that it takes to begin with
 TOKENS_PER_BATCH = 2048         # measured: on a CPU larger batches are no faster, on a GPU 8 times this fits anywhere
 
 
@@ -38,16 +40,23 @@ class Prediction:
     num_pieces: int
 
 
-def predict_logits(model: PreTrainedModel, encoded: Encoded) -> np.ndarray:
-    """Logits (N, C) float32 in the order given. The model must be in eval mode; batches are made of like lengths."""
+def predict_logits(model: PreTrainedModel, encoded: Encoded, forward: Forward | None = None) -> np.ndarray:
+    """Logits (N, C) float32 in the order given, by torch or by another forward; batches are made of like lengths.
+
+    The model must be in eval mode.
+    """
     import torch
 
+    def by_torch(batch: dict[str, torch.Tensor]) -> np.ndarray:
+        return model(**batch).logits.float().cpu().numpy()
+
+    forward = forward or by_torch
     device = model.device
     max_tokens = TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
     logits = np.zeros((len(encoded), len(label_names_of(model.config))), np.float32)
     with torch.no_grad():           # not inference_mode: what a model caches meanwhile (RoPE) is trained with later
         for rows in micro_batches(np.arange(len(encoded)), encoded.lengths, max_tokens):
-            logits[rows] = model(**encoded.batch(rows, device)).logits.float().cpu().numpy()
+            logits[rows] = forward(encoded.batch(rows, device))
     return logits
 
 
@@ -64,12 +73,14 @@ class Predictor:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, cleaning: CleanConfig
     ) -> None:
-        self.model = model
+        self.model = model.requires_grad_(False)    # what is explained are gradients of embeddings, not of weights
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.cleaning = cleaning        # what was done to the texts it learnt from is done to those it is asked about
         self.label_names = label_names_of(model.config)
         self.computing = threading.Lock()
+        self._num_calls = 0
+        self._forward: Forward | None = None        # torch's, unless ONNX Runtime has the same weights
 
     @classmethod
     def load(cls, name: str, device: str = "auto") -> Predictor:
@@ -96,7 +107,10 @@ class Predictor:
         """Logits (N, C) float32 in the order given of texts already cleaned, and the pieces that the model read."""
         with self.computing:       # one text at a time: two threads on the same cores only slow each other down
             encoded = encode(texts, self.tokenizer, min(max_length or self.max_length, self.max_length))
-            return predict_logits(self.model, encoded), encoded
+            if self._num_calls == CALLS_IN_TORCH and self.model.device.type == "cpu":
+                self._forward = onnx_forward(self.model)
+            self._num_calls += 1
+            return predict_logits(self.model, encoded, self._forward), encoded
 
     def cleaned(self, texts: Iterable[str]) -> list[str]:
         """The texts as the model reads them."""
