@@ -23,12 +23,6 @@ WARM_UP_TEXTS = 100
 
 def volta_training(task: dict[str, Any]) -> dict[str, Any]:
     """`python -m pipeline train`: the run record is written as always, only computing the evaluations is not timed."""
-    import logging
-    from unittest.mock import patch
-
-    from pipeline.catalog import create_run
-    from pipeline.config import make_config
-    from pipeline.jobs import carry_out
     from pipeline.training import Training
 
     clock = {"began": 0.0, "evaluations": 0.0}
@@ -44,11 +38,7 @@ def volta_training(task: dict[str, Any]) -> dict[str, Any]:
         clock["evaluations"] += time.perf_counter() - began
         return result
 
-    logging.basicConfig(level=logging.INFO)
-    run = create_run(make_config(task["config"]))
-    with patch.object(Training, "results", watched_results), patch.object(Training, "_evaluate", watched_evaluate):
-        if carry_out(run):
-            raise RuntimeError(run.status().reason)
+    run = _carried_out(task, results=watched_results, _evaluate=watched_evaluate)
     seconds = time.perf_counter() - clock["began"] - clock["evaluations"]  # with metric lines, status, states, best/
     steps = [line for line in run.metrics() if "grad_norm" in line]
     return {
@@ -59,6 +49,51 @@ def volta_training(task: dict[str, Any]) -> dict[str, Any]:
         "seconds_in_evaluations": clock["evaluations"],
         "data": run.environment()["data"],
     }
+
+
+def volta_memory(task: dict[str, Any]) -> dict[str, Any]:
+    """The most memory that is ever resident while a run is checked, trained for some steps, and stopped by a signal."""
+    import resource
+    import signal
+
+    from pipeline.config import make_config
+    from pipeline.jobs import check_startable
+    from pipeline.training import Training
+
+    began = time.perf_counter()
+    found: dict[str, Any] = {}
+    results = Training.results
+
+    def watched_results(training: Training) -> Any:
+        for result in results(training):
+            if training.step == 1:
+                found.setdefault("seconds_to_first_step", time.perf_counter() - began)
+            if training.step == task["steps"]:
+                signal.raise_signal(signal.SIGTERM)
+            yield result
+
+    check_startable(make_config(task["config"]))
+    run = _carried_out(task, results=watched_results)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"gigabytes": peak / 1e9, "steps": run.status().step, **found}
+
+
+def _carried_out(task: dict[str, Any], **watched: Any) -> Any:
+    """The run of the task's config, done, with these methods of Training watched."""
+    import logging
+    from unittest.mock import patch
+
+    from pipeline.catalog import create_run
+    from pipeline.config import make_config
+    from pipeline.jobs import carry_out
+    from pipeline.training import Training
+
+    logging.basicConfig(level=logging.INFO)
+    run = create_run(make_config(task["config"]))
+    with patch.multiple(Training, **watched):
+        if carry_out(run):
+            raise RuntimeError(run.status().reason)
+    return run
 
 
 def volta_steps(task: dict[str, Any]) -> dict[str, Any]:
