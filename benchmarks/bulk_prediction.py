@@ -16,26 +16,14 @@ with all texts; loading the model, and a first call on a hundred texts, are not.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from benchmarks.contest import (
-    compete,
-    end_cleanly_when_terminated,
-    machine,
-    ratios,
-    report,
-    say,
-    spread,
-    sst2_at_hand,
-    trained_model,
-)
+from benchmarks.contest import asked_for, compared, compete, machine, report, sst2_at_hand, take_turns, trained_model
 from pipeline.models import choose_device
 from pipeline.reading import read_source
 from pipeline.sources import find_data
 
-VOLTA = "volta_prediction"
-OTHERS = ["pipeline_by_one", "pipeline_by_32"]
+VOLTA, BY_ONE, BY_32 = "volta_prediction", "pipeline_by_one", "pipeline_by_32"
 AT_LEAST = 2.0  # times as fast as pipeline_by_one
 
 
@@ -46,61 +34,32 @@ def sentences() -> list[str]:
     return texts
 
 
-def summary(results: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    """By contender: seconds over the rounds, how many times as long as Volta it took, labels that differ."""
-    rounds = [{contender: result["seconds"] for contender, result in round_.items()} for round_ in results]
-    lines: dict[str, Any] = {VOLTA: {"seconds": spread([seconds[VOLTA] for seconds in rounds])}}
-    for contender in OTHERS:
-        lines[contender] = {
-            "seconds": spread([seconds[contender] for seconds in rounds]),
-            "times_volta": ratios(rounds, contender, VOLTA),
-            "labels_differing": max(_differing(round_[contender], round_[VOLTA]) for round_ in results),
-        }
-    first = lines[OTHERS[0]]
-    first |= {"target": AT_LEAST, "met": first["times_volta"]["median"] >= AT_LEAST and not first["labels_differing"]}
-    return lines
-
-
-def _differing(result: dict[str, Any], other: dict[str, Any]) -> int:
-    return sum(label != same for label, same in zip(result["labels"], other["labels"], strict=True))
+def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """By contender: seconds, how many times as long as Volta it took, labels that differ from Volta's."""
+    lines = compared(rounds, VOLTA)
+    for contender in (BY_ONE, BY_32):
+        differing = (
+            sum(label != volta for label, volta in zip(each[contender]["labels"], each[VOLTA]["labels"], strict=True))
+            for each in rounds
+        )
+        lines[contender]["labels_differing"] = max(differing)
+    first = lines[BY_ONE]
+    met = first[f"times_{VOLTA}"]["median"] >= AT_LEAST and not first["labels_differing"]
+    return lines | {BY_ONE: first | {"target": AT_LEAST, "met": met}}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="sst2-minilm", help="a run, a model folder or a Hub classifier")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--texts", type=int, help="only the first so many sentences")
-    options = parser.parse_args()
-    end_cleanly_when_terminated()
+    options = asked_for(__doc__, model="sst2-minilm", rounds=5, texts=2_693)
     texts = sentences()[: options.texts]
-    task = {
-        "name": options.model,
-        "model": trained_model(options.model).location,
-        "texts": texts,
-        "device": choose_device().type,
-    }
+    place, device = trained_model(options.model), choose_device().type
+    task = {"name": options.model, "model": place.location, "texts": texts, "device": device}
     measured_on = machine()
-    results: list[dict[str, dict[str, Any]]] = []
-    for number in range(1, options.rounds + 1):
-        results.append({})
-        for contender in (VOLTA, *OTHERS):
-            results[-1][contender] = compete(contender, task)
-            seconds = results[-1][contender]["seconds"]
-            say(f"round {number}, {contender}: {len(texts)} texts in {seconds:.2f} s")
-    lines = summary(results)
-    for round_ in results:
-        for result in round_.values():
-            del result["labels"]
-    report(
-        {
-            "benchmark": "bulk_prediction",
-            "model": options.model,
-            "texts": len(texts),
-            "machine": measured_on,
-            "summary": lines,
-            "raw": results,
-        }
-    )
+    rounds = take_turns(options.rounds, (VOLTA, BY_ONE, BY_32), lambda contender, _: compete(contender, task))
+    facts = {"benchmark": "bulk_prediction", "model": options.model, "texts": len(texts), "machine": measured_on}
+    found = summary(rounds)
+    for result in (result for each in rounds for result in each.values()):
+        del result["labels"]
+    report({**facts, "summary": found, "raw": rounds})
 
 
 if __name__ == "__main__":

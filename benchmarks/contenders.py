@@ -23,12 +23,6 @@ WARM_UP_TEXTS = 100
 
 def volta_training(task: dict[str, Any]) -> dict[str, Any]:
     """`python -m pipeline train`: the run record is written as always, only computing the evaluations is not timed."""
-    import logging
-    from unittest.mock import patch
-
-    from pipeline.catalog import create_run
-    from pipeline.config import make_config
-    from pipeline.jobs import carry_out
     from pipeline.training import Training
 
     clock = {"began": 0.0, "evaluations": 0.0}
@@ -44,11 +38,7 @@ def volta_training(task: dict[str, Any]) -> dict[str, Any]:
         clock["evaluations"] += time.perf_counter() - began
         return result
 
-    logging.basicConfig(level=logging.INFO)
-    run = create_run(make_config(task["config"]))
-    with patch.object(Training, "results", watched_results), patch.object(Training, "_evaluate", watched_evaluate):
-        if carry_out(run):
-            raise RuntimeError(run.status().reason)
+    run = _carried_out(task, results=watched_results, _evaluate=watched_evaluate)
     seconds = time.perf_counter() - clock["began"] - clock["evaluations"]  # with metric lines, status, states, best/
     steps = [line for line in run.metrics() if "grad_norm" in line]
     return {
@@ -59,6 +49,71 @@ def volta_training(task: dict[str, Any]) -> dict[str, Any]:
         "seconds_in_evaluations": clock["evaluations"],
         "data": run.environment()["data"],
     }
+
+
+def volta_memory(task: dict[str, Any]) -> dict[str, Any]:
+    """The most memory that is ever resident while a run is checked, trained for some steps, and stopped by a signal."""
+    import resource
+    import signal
+
+    from pipeline.config import make_config
+    from pipeline.jobs import check_startable
+    from pipeline.training import Training
+
+    began = time.perf_counter()
+    found: dict[str, Any] = {}
+    results = Training.results
+
+    def watched_results(training: Training) -> Any:
+        for result in results(training):
+            if training.step == 1:
+                found.setdefault("seconds_to_first_step", time.perf_counter() - began)
+            if training.step == task["steps"]:
+                signal.raise_signal(signal.SIGTERM)
+            yield result
+
+    check_startable(make_config(task["config"]))
+    run = _carried_out(task, results=watched_results)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"gigabytes": peak / 1e9, "steps": run.status().step, **found}
+
+
+def _carried_out(task: dict[str, Any], **watched: Any) -> Any:
+    """The run of the task's config, done, with these methods of Training watched."""
+    import logging
+    from unittest.mock import patch
+
+    from pipeline.catalog import create_run
+    from pipeline.config import make_config
+    from pipeline.jobs import carry_out
+    from pipeline.training import Training
+
+    logging.basicConfig(level=logging.INFO)
+    run = create_run(make_config(task["config"]))
+    with patch.multiple(Training, **watched):
+        if carry_out(run):
+            raise RuntimeError(run.status().reason)
+    return run
+
+
+def volta_steps(task: dict[str, Any]) -> dict[str, Any]:
+    """Examples per second over 40 training steps on SST-2, after ten that are not counted."""
+    import torch
+
+    from pipeline.config import make_config
+    from pipeline.data import load_splits
+    from pipeline.training import prepare_training
+
+    data = {"source": "sst2", "limit": 3_000, "split": "random"}
+    config = make_config({"name": "steps", "data": data, "hardware": {"device": "cpu"}})
+    splits = load_splits(config.data)
+    training, _ = prepare_training(config, splits, splits.train, torch.device("cpu"))
+    for _ in range(10):
+        training.take_step()
+    began = time.perf_counter()
+    for _ in range(40):
+        training.take_step()
+    return {"examples_per_second": 40 * config.optim.batch_size / (time.perf_counter() - began)}
 
 
 def trainer_defaults(task: dict[str, Any]) -> dict[str, Any]:
@@ -232,24 +287,8 @@ def _timed_deltas(explain: Callable[[str], float], texts: list[str]) -> dict[str
     return {"seconds": time.perf_counter() - began, "deltas": deltas}
 
 
-CONTENDERS = {
-    function.__name__: function
-    for function in (
-        volta_training,
-        trainer_defaults,
-        trainer_grouped_bf16,
-        padded_loop,
-        volta_prediction,
-        pipeline_by_one,
-        pipeline_by_32,
-        volta_attribution,
-        captum_50_steps,
-    )
-}
-
-
 def main() -> None:
-    result = CONTENDERS[sys.argv[1]](json.load(sys.stdin))
+    result = globals()[sys.argv[1]](json.load(sys.stdin))
     import torch
 
     result["threads"] = torch.get_num_threads()

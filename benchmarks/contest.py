@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -9,7 +10,7 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,41 @@ def compete(contender: str, task: dict[str, Any], **environment: str) -> dict[st
         raise RuntimeError(f"{contender} ended with exit status {process.returncode}:\n{process.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])  # libraries may print before it
     return result
+
+
+def asked_for(doc: str | None, **defaults: Any) -> argparse.Namespace:
+    """The options of the command line, each of the type of its default; a list takes some of what it has."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in defaults.items():
+        kind = {"nargs": "+", "choices": default} if isinstance(default, list) else {"type": type(default)}
+        parser.add_argument(f"--{name}", default=default, help=f"default: {default}", **kind)
+    end_cleanly_when_terminated()
+    return parser.parse_args()
+
+
+def take_turns(
+    num_rounds: int, contenders: Sequence[str], measure: Callable[[str, int], dict[str, Any]]
+) -> list[dict[str, dict[str, Any]]]:
+    """In each round each contender is measured once; told are its figures, by round and contender."""
+    rounds: list[dict[str, dict[str, Any]]] = []
+    for number in range(num_rounds):
+        rounds.append({})
+        for contender in contenders:
+            result = rounds[-1][contender] = measure(contender, number)
+            figures = [f"{name} {value:.4g}" for name, value in result.items() if isinstance(value, float)]
+            say(f"round {number}, {contender}: {', '.join(figures)}")
+    return rounds
+
+
+def compared(rounds: list[dict[str, dict[str, Any]]], reference: str) -> dict[str, dict[str, Any]]:
+    """By contender: its seconds, and how many times as long as the reference it took."""
+    seconds = [{contender: result["seconds"] for contender, result in round_.items()} for round_ in rounds]
+    lines: dict[str, dict[str, Any]] = {}
+    for contender in rounds[0]:
+        lines[contender] = {"seconds": spread([each[contender] for each in seconds])}
+        if contender != reference and reference in rounds[0]:
+            lines[contender][f"times_{reference}"] = ratios(seconds, contender, reference)
+    return lines
 
 
 def ratios(rounds: list[dict[str, float]], contender: str, reference: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ Gradio's analytics off, as Volta does, so that a slow network cannot hold it up;
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
@@ -21,18 +20,19 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import (
-    end_cleanly_when_terminated,
+    asked_for,
+    compared,
     machine,
-    ratios,
     report,
-    say,
     spread,
+    take_turns,
     trained_model,
     users_environment,
 )
@@ -45,35 +45,42 @@ gr.Interface(lambda name: f"Hello {name}", "text", "text").launch()
 """
 AT_MOST = 2.5           # times the hello world's seconds
 LIMIT_SECONDS = 120.0
-QUERY = json.dumps({"sentences": ["It is lovely to look at, but nothing happens."]})
+QUERY = json.dumps({"sentences": ["It is lovely to look at, but nothing happens."]}).encode()
 
 
-def start_volta(port: int) -> dict[str, float]:
-    environment = users_environment(HOST="127.0.0.1", PORT=str(port))
-    began = time.monotonic()
-    with started(["make", "--no-print-directory", "app"], environment) as process:
-        page = seconds_to_answer(process, port, began, "GET", "/", b'"title":"Volta"')
-        prediction = seconds_to_answer(process, port, began, "POST", "/query", b'"results"', QUERY)
-    return {"page": page, "prediction": prediction}
-
-
-def start_hello_world(port: int, folder: Path) -> dict[str, float]:
-    path = folder / "hello_world.py"
-    path.write_text(HELLO_WORLD, encoding="utf-8")
-    environment = users_environment(
-        GRADIO_SERVER_NAME="127.0.0.1", GRADIO_SERVER_PORT=str(port), GRADIO_ANALYTICS_ENABLED="False"
-    )
-    began = time.monotonic()
-    with started([str(PROJECT_ROOT / ".venv" / "bin" / "python"), str(path)], environment) as process:
-        return {"page": seconds_to_answer(process, port, began, "GET", "/", b"window.gradio_config = {")}
+def measure(contender: str, _: int) -> dict[str, Any]:
+    """Seconds to the page, and Volta's to its first prediction too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    if contender == "volta":
+        began = time.monotonic()
+        with started(["make", "--no-print-directory", "app"], HOST="127.0.0.1", PORT=port) as process:
+            page = seconds_to_answer(process, f"http://127.0.0.1:{port}/", began, b'"title":"Volta"')
+            prediction = seconds_to_answer(process, f"http://127.0.0.1:{port}/query", began, b'"results"', QUERY)
+        return {"seconds": page, "prediction": prediction}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "hello_world.py")
+        path.write_text(HELLO_WORLD, encoding="utf-8")
+        command = [str(PROJECT_ROOT / ".venv" / "bin" / "python"), str(path)]
+        hello = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": port, "GRADIO_ANALYTICS_ENABLED": "False"}
+        began = time.monotonic()
+        with started(command, **hello) as process:
+            page = seconds_to_answer(process, f"http://127.0.0.1:{port}/", began, b"window.gradio_config = {")
+        return {"seconds": page}
 
 
 @contextmanager
-def started(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def started(command: list[str], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a process group of its own, which ends with the block: `make` is not alone in it."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=PROJECT_ROOT,
+            env=users_environment(**environment),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             yield process
@@ -81,92 +88,49 @@ def started(command: list[str], environment: dict[str, str]) -> Iterator[subproc
             output.seek(0)
             raise RuntimeError(f"{exception} It printed:\n{output.read()[-3000:].decode()}") from None
         finally:
-            end_group(process)
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ask the group to end, and end by force what is left of it after ten seconds."""
-    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
-        deadline = time.monotonic() + patience
-        try:
-            os.killpg(process.pid, number)
-            while time.monotonic() < deadline:
-                process.poll()
-                os.killpg(process.pid, 0)  # raises when nobody is left
-                time.sleep(0.05)
-        except ProcessLookupError:
-            return
+            with suppress(ProcessLookupError):      # what is left after the first, if anything, ends by force
+                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def seconds_to_answer(
-    process: subprocess.Popen[bytes], port: int, began: float, method: str, path: str, expected: bytes, body: str = ""
+    process: subprocess.Popen[bytes], url: str, began: float, expected: bytes, body: bytes | None = None
 ) -> float:
     """Ask until status 200 and a body with `expected` come back. Raises: RuntimeError when neither does in time."""
-    answered = "nothing"
+    answered = b"nothing"
+    open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open    # knows no proxy
     while (seconds := time.monotonic() - began) < LIMIT_SECONDS:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended before it answered.")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_SECONDS - seconds)  # knows no proxy
         try:
-            connection.request(method, path, body=body or None)
-            response = connection.getresponse()
-            content = response.read()
-            if response.status == 200 and expected in content:
+            with open_url(url, body, timeout=LIMIT_SECONDS - seconds) as response:
+                answered = response.read()
+            if expected in answered:
                 return time.monotonic() - began
-            answered = f"{response.status} {content[:200]!r}"
-        except (OSError, http.client.HTTPException):  # nobody listens yet
-            pass
-        finally:
-            connection.close()
+        except (OSError, http.client.HTTPException) as exception:      # nobody listens yet
+            answered = str(exception).encode()
         time.sleep(0.02)
-    raise RuntimeError(f"{method} {path} was not answered as expected within {LIMIT_SECONDS:.0f} s, but: {answered}.")
+    raise RuntimeError(f"{url} was not answered as expected within {LIMIT_SECONDS:.0f} s, but: {answered[:200]!r}.")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def refuse_cold_environment() -> None:
-    if subprocess.run(["make", "--question", ".venv/app-ready"], cwd=PROJECT_ROOT, capture_output=True).returncode:
-        raise SystemExit("The environment is not set up, or older than its requirements. Run `make app` once first.")
+def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    lines = compared(rounds, "hello_world")
+    volta = lines["volta"]
+    volta["prediction"] = spread([each["volta"]["prediction"] for each in rounds])
+    ratio = volta["seconds"]["median"] / lines["hello_world"]["seconds"]["median"]
+    return lines | {"ratio_of_medians": round(ratio, 3), "target": AT_MOST, "met": ratio <= AT_MOST}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    end_cleanly_when_terminated()
-    refuse_cold_environment()
+    options = asked_for(__doc__, rounds=5)
+    if subprocess.run(["make", "--question", ".venv/app-ready"], cwd=PROJECT_ROOT, capture_output=True).returncode:
+        raise SystemExit("The environment is not set up, or older than its requirements. Run `make app` once first.")
     trained_model(os.environ.get("VOLTA_MODEL") or DEFAULT_MODEL)
     measured_on = machine()
-    results: list[dict[str, dict[str, float]]] = []
-    with tempfile.TemporaryDirectory(prefix="volta-startup-") as folder:
-        for number in range(options.rounds + 1):
-            volta = start_volta(free_port())
-            hello_world = start_hello_world(free_port(), Path(folder))
-            results.append({"volta": volta, "hello_world": hello_world})
-            say(
-                f"{f'round {number}' if number else 'not counted'}: volta {volta['page']:.2f} s to its page, "
-                f"{volta['prediction']:.2f} s to a prediction; hello world {hello_world['page']:.2f} s"
-            )
-    counted = results[1:]
+    counted = take_turns(options.rounds + 1, ("volta", "hello_world"), measure)[1:]
     report({"benchmark": "startup", "machine": measured_on, "summary": summary(counted), "raw": counted})
-
-
-def summary(results: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    pages = [{contender: seconds["page"] for contender, seconds in round_.items()} for round_ in results]
-    times = ratios(pages, "volta", "hello_world")
-    volta, hello_world = (spread([seconds[name] for seconds in pages]) for name in ("volta", "hello_world"))
-    return {
-        "volta": {"page": volta, "prediction": spread([round_["volta"]["prediction"] for round_ in results])},
-        "hello_world": {"page": hello_world},
-        "times_hello_world": times,
-        "ratio_of_medians": round(volta["median"] / hello_world["median"], 3),
-        "target": AT_MOST,
-        "met": volta["median"] <= AT_MOST * hello_world["median"],
-    }
 
 
 if __name__ == "__main__":

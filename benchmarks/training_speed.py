@@ -19,24 +19,13 @@ validation sentences.
 
 from __future__ import annotations
 
-import argparse
 import os
-import shutil
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import (
-    compete,
-    end_cleanly_when_terminated,
-    machine,
-    ratios,
-    report,
-    say,
-    spread,
-    sst2_at_hand,
-)
+from benchmarks.contest import asked_for, compared, compete, machine, report, say, spread, sst2_at_hand, take_turns
 from pipeline.config import DataConfig
 from pipeline.data import Splits, load_splits
 from pipeline.models import choose_device
@@ -79,74 +68,39 @@ def train(contender: str, seed: int, splits: Splits, rows: int, folder: Path) ->
             "folder": str(model),
         }
         result = compete(contender, task, TMPDIR=str(folder))
-    examples_per_second = result["examples"] / result["seconds"]
-    return {
-        "contender": contender,
-        "seed": seed,
-        **result,
-        "examples_per_second": examples_per_second,
-        "accuracy": accuracy(model, splits),
-    }
-
-
-def accuracy(model: Path, splits: Splits) -> float:
     logits, _ = Predictor.load(str(model)).logits(splits.test["text"])
-    return float((logits.argmax(axis=1) == splits.test["label_id"].to_numpy()).mean())
+    accuracy = float((logits.argmax(axis=1) == splits.test["label_id"].to_numpy()).mean())
+    return {**result, "examples_per_second": result["examples"] / result["seconds"], "accuracy": accuracy}
 
 
-def summary(results: list[dict[str, Any]], contenders: list[str]) -> dict[str, Any]:
+def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     """By contender: seconds and accuracy over the seeds, and how many times as long as Volta it took in each round."""
-    seeds = sorted({result["seed"] for result in results})
-    found = {(result["contender"], result["seed"]): result for result in results}
-    rounds = [{contender: found[contender, seed]["seconds"] for contender in contenders} for seed in seeds]
-    lines: dict[str, Any] = {}
-    for contender in contenders:
-        accuracies = [found[contender, seed]["accuracy"] for seed in seeds]
-        lines[contender] = {
-            "seconds": spread([seconds[contender] for seconds in rounds]),
-            "examples_per_second": spread([found[contender, seed]["examples_per_second"] for seed in seeds]),
-            "accuracy": {"mean": round(statistics.mean(accuracies), 4), **spread(accuracies)},
-        }
-        if VOLTA in contenders and contender != VOLTA:
-            times = ratios(rounds, contender, VOLTA)
-            met = times["median"] >= AT_LEAST[contender]
-            lines[contender] |= {"times_volta": times, "target": AT_LEAST[contender], "met": met}
+    lines = compared(rounds, VOLTA)
+    for contender, line in lines.items():
+        accuracies = [each[contender]["accuracy"] for each in rounds]
+        line["examples_per_second"] = spread([each[contender]["examples_per_second"] for each in rounds])
+        line["accuracy"] = {"mean": round(statistics.mean(accuracies), 4), **spread(accuracies)}
+        if times := line.get(f"times_{VOLTA}"):
+            line |= {"target": AT_LEAST[contender], "met": times["median"] >= AT_LEAST[contender]}
     return lines
 
 
 def main() -> None:
-    names = [VOLTA, *AT_LEAST]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000, help="first rows of SST-2 to split and train on")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, and so how many rounds")
-    parser.add_argument("--contenders", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
-    options = parser.parse_args()
-    end_cleanly_when_terminated()
+    options = asked_for(__doc__, rows=10_000, seeds=3, contenders=[VOLTA, *AT_LEAST])
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     with sst2_at_hand():
         splits = load_splits(DataConfig(source="sst2", limit=options.rows))
-    say(f"{splits.train.num_rows} training examples, {splits.test.num_rows} to measure accuracy on")
+    examples = splits.train.num_rows
+    say(f"{examples} training examples, {splits.test.num_rows} to measure accuracy on")
     measured_on = machine()
-    results = []
-    for seed in range(options.seeds):
-        for contender in options.contenders:
-            folder = Path(tempfile.mkdtemp(prefix="volta-training-speed-"))
-            try:
-                results.append(train(contender, seed, splits, options.rows, folder))
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            last = results[-1]
-            say(f"seed {seed}, {contender}: {last['seconds']:.1f} s, accuracy {last['accuracy']:.4f}")
-    report(
-        {
-            "benchmark": "training_speed",
-            "rows": options.rows,
-            "training_examples": splits.train.num_rows,
-            "machine": measured_on,
-            "summary": summary(results, options.contenders),
-            "raw": results,
-        }
-    )
+
+    def measure(contender: str, seed: int) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="volta-training-speed-", ignore_cleanup_errors=True) as folder:
+            return train(contender, seed, splits, options.rows, Path(folder))
+
+    rounds = take_turns(options.seeds, options.contenders, measure)
+    facts = {"benchmark": "training_speed", "rows": options.rows, "training_examples": examples}
+    report({**facts, "machine": measured_on, "summary": summary(rounds), "raw": rounds})
 
 
 if __name__ == "__main__":
