@@ -146,10 +146,6 @@ class Run:
         with open(self.folder / "notes.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def prediction_paths(self) -> list[Path]:
-        """Newest first: `predictions/<data>/<split>.parquet`."""
-        return sorted(self.folder.glob("predictions/*/*.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
-
     def summary(self) -> dict[str, Any]:
         """The line of `python -m pipeline runs`."""
         status = self.status()
