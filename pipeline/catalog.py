@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config import RUN_NAME_PATTERN, RUN_NAME_RULE, RunConfig, read_config
 from pipeline.exceptions import ConfigError, RunError, StorageError
 from pipeline.runs import Run, write_json
-from pipeline.sources import BUNDLED_RUN, PROJECT_ROOT, run_root
+from pipeline.sources import bundled_run, run_root
 
 
 def check_run_name(name: str) -> str:
@@ -90,14 +90,10 @@ def _config_as_written(path: Path, written: int) -> RunConfig:
 
 def is_bundled(run: Run) -> bool:
     """Is it the run that comes with the project?"""
-    return run.folder.resolve() == _bundled_folder().resolve()
-
-
-def _bundled_folder() -> Path:
-    return PROJECT_ROOT / "checkpoints" / BUNDLED_RUN
+    return run.folder.resolve() == bundled_run().resolve()
 
 
 def _run_folders() -> dict[str, Path]:
-    bundled = _bundled_folder() / "run_config.json"
+    bundled = bundled_run() / "run_config.json"
     configs = [*([bundled] if bundled.is_file() else []), *run_root().glob("*/run_config.json")]
     return {path.parent.name: path.parent for path in configs if re.fullmatch(RUN_NAME_PATTERN, path.parent.name)}

@@ -134,15 +134,11 @@ def _usual_text(table: pa.Table, taken: list[str | None]) -> str | None:
 
 def _complete(table: pa.Table, text: str | None, label: str | None) -> tuple[str | None, str | None]:
     """Of two columns: the one that is left over, or both told apart by how many different values they have."""
-    first, second = table.column_names
-    if text and not label:
-        return text, second if text == first else first
-    if label and not text:
-        return second if label == first else first, label
-    if text and label:
-        return text, label
+    if text or label:
+        left = [name for name in table.column_names if name not in (text, label)]
+        return text or left[0], label or left[0]
     try:
-        counts = {name: pc.count_distinct(plain(table[name])).as_py() for name in (first, second)}
+        counts = {name: pc.count_distinct(plain(table[name])).as_py() for name in table.column_names}
     except pa.ArrowNotImplementedError:     # lists and the like, which are neither
         return None, None
     few, many = sorted(counts, key=lambda name: counts[name])

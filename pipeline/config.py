@@ -149,7 +149,7 @@ def make_config(values: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as exception:
-        raise ConfigError(_first_problem(exception), _bad_field(exception)) from None
+        raise _refusal(exception) from None
 
 
 def read_config(path: Path) -> RunConfig:
@@ -249,18 +249,15 @@ def _fields_of(model: type[BaseModel], prefix: str = "") -> Iterable[FieldHelp]:
 FIELDS: dict[str, FieldHelp] = {field.name: field for field in _fields_of(RunConfig)}
 
 
-def _bad_field(exception: ValidationError) -> str:
-    name = _bad_part(exception)
-    return name if name in FIELDS else ""
+def _refusal(exception: ValidationError) -> ConfigError:
+    """The first problem alone: mended, the next one shows."""
+    error: Any = exception.errors()[0]
+    words = {word for name in FIELDS for word in name.split(".")}
+    name = ".".join(part for part in map(str, error["loc"]) if part in words)
+    return ConfigError(_problem(name or "run config", error), name if name in FIELDS else "")
 
 
-def _bad_part(exception: ValidationError) -> str:
-    return ".".join(str(part) for part in exception.errors()[0]["loc"] if str(part) in _FIELD_WORDS)
-
-
-def _first_problem(exception: ValidationError) -> str:
-    error = exception.errors()[0]
-    name = _bad_part(exception) or "run config"
+def _problem(name: str, error: dict[str, Any]) -> str:
     if name == "name":
         found = "none was given" if error["type"] == "missing" else f"found {_shown(error['input'])}"
         return f"{RUN_NAME_RULE}; {found}. Choose another name."
@@ -281,6 +278,3 @@ def _first_problem(exception: ValidationError) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-_FIELD_WORDS = {word for name in FIELDS for word in name.split(".")}

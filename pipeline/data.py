@@ -125,11 +125,14 @@ def _columns(source: Source, config: DataConfig) -> Columns:
 
 def _labelled_examples(source: Source, columns: Columns, dropped: Counter[str]) -> dict[str, pa.Table]:
     """The examples of train, and of the other splits that have at least one label."""
-    examples = {split: _examples(source, split, columns) for split in source.tables}
-    unlabelled = [split for split, table in examples.items() if split != "train" and not _is_labelled(table)]
-    for split in unlabelled:
-        dropped[f"in the {split} split, which has no labels"] += examples.pop(split).num_rows
-    return examples
+    labelled = {}
+    for split in source.tables:
+        table = _examples(source, split, columns)
+        if split == "train" or table["label"].null_count < table.num_rows:
+            labelled[split] = table
+        else:
+            dropped[f"in the {split} split, which has no labels"] += table.num_rows
+    return labelled
 
 
 def _examples(source: Source, split: str, columns: Columns) -> pa.Table:
@@ -146,10 +149,6 @@ def _examples(source: Source, split: str, columns: Columns) -> pa.Table:
     return pa.table(ours | {f"source_{name}" if name in taken else name: table[name] for name in others})
 
 
-def _is_labelled(examples: pa.Table) -> bool:
-    return bool(examples["label"].null_count < examples.num_rows)
-
-
 def not_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Where there is a text that is more than white space, (N,) booleans."""
     return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), False)
@@ -158,7 +157,8 @@ def not_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 def _count(examples: dict[str, pa.Table], split: str) -> SourceCounts:
     table = examples[split]
     usable = _usable(table, Counter())
-    repeated, contradictory = count_repeats(usable["text"], _codes(usable["label"]))
+    label_codes = usable["label"].combine_chunks().dictionary_encode().indices.to_numpy()
+    repeated, contradictory = count_repeats(usable["text"], label_codes)
     return SourceCounts(
         rows=table.num_rows,
         unlabelled=table["label"].null_count,
@@ -167,10 +167,6 @@ def _count(examples: dict[str, pa.Table], split: str) -> SourceCounts:
         contradictory=contradictory,
         also_in_train=0 if split == "train" else int(is_in(usable["text"], examples["train"]["text"]).sum()),
     )
-
-
-def _codes(labels: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(labels.combine_chunks().dictionary_encode().indices.to_numpy())
 
 
 def _limited(examples: dict[str, pa.Table], config: DataConfig) -> dict[str, pa.Table]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.data import SourceCounts, Splits
+from pipeline.encoding import encode
 from pipeline.overlap import contains_any, count_repeats, count_words, is_in, lies_inside, normalise_all
 from pipeline.sources import SPLIT_NAMES
 
 MANY_ROWS = 200_000             # beyond, containment is counted on a sample: it would take minutes
 SAMPLE = 2_000
 PIECES_SAMPLE = 20_000
-_TEXTS_OF_BATCH = 1_000
+_WHOLE = 10**9                  # pieces: nothing is truncated while they are counted
 _PAIRS = (("train", "validation"), ("train", "test"), ("validation", "test"))
 
 
@@ -82,20 +83,17 @@ class DataReport:
     dropped: dict[str, int]             # by reason: rows
     source: dict[str, SourceCounts]     # the source's own splits, before limit, cleaning and splitting
 
-    def to_dict(self) -> dict[str, Any]:
-        """The same as nested dicts and lists, ready for JSON."""
-        return asdict(self)
-
     def sentences(self) -> list[str]:
         """The report in plain English: first what may spoil a result, then the rest."""
         leaks = [shared for shared in self.shared if shared.is_leak]
         cautions = [*map(_tell_shared, leaks), *_rare_labels(self), *_truncation(self), *_faults(self)]
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
         return [f"Caution: {caution}" for caution in cautions] + [
             self.place,
             *(_tell_split(name, split) for name, split in self.splits.items()),
             *(_tell_shared(shared) for shared in self.shared if not shared.is_leak),
             *(_tell_source(name, counts) for name, counts in self.source.items()),
-            *([f"Left out: {_listed(self.dropped)}."] if self.dropped else []),
+            *([f"Left out: {dropped}."] if dropped else []),
         ]
 
 
@@ -109,7 +107,7 @@ def data_report(splits: Splits, tokenizer: Any = None, max_length: int = 128) ->
         place=splits.place.sentence,
         max_length=max_length,
         splits=reports,
-        shared=_shared_texts(splits),
+        shared=list(_shared_texts(splits)),
         dropped=splits.dropped,
         source=splits.source,
     )
@@ -120,7 +118,7 @@ def _split_report(examples: pa.Table, label_names: list[str], tokenizer: Any, ma
     counts = np.bincount(label_ids, minlength=len(label_names)).tolist()
     words = count_words(examples["text"]).to_numpy()
     repeated, contradictory = count_repeats(examples["text"], label_ids)
-    pieces = None if tokenizer is None else _count_pieces(_sample(examples["text"], PIECES_SAMPLE), tokenizer)
+    pieces = None if tokenizer is None else encode(_sample(examples["text"], PIECES_SAMPLE), tokenizer, _WHOLE).lengths
     return SplitReport(
         rows=examples.num_rows,
         labels=dict(zip(label_names, counts, strict=True)),
@@ -138,40 +136,22 @@ def _lengths(lengths: np.ndarray) -> Lengths:
     return Lengths(float(np.median(lengths)), float(np.percentile(lengths, 95)), int(lengths.max()))
 
 
-def _count_pieces(texts: pa.ChunkedArray, tokenizer: Any) -> np.ndarray:
-    """(N,) pieces of each text, nothing truncated."""
-    counts: list[int] = []
-    for start in range(0, len(texts), _TEXTS_OF_BATCH):
-        batch = texts.slice(start, _TEXTS_OF_BATCH).to_pylist()
-        encoded = tokenizer(batch, truncation=False, return_attention_mask=False, verbose=False)
-        counts.extend(map(len, encoded["input_ids"]))
-    return np.array(counts)
-
-
-def _shared_texts(splits: Splits) -> list[SharedTexts]:
+def _shared_texts(splits: Splits) -> Iterable[SharedTexts]:
     normalised = {split: normalise_all(splits[split]["text"]) for split in SPLIT_NAMES}
     num_rows = sum(map(len, normalised.values()))
-    return [
-        _shared(first, second, splits, normalised, num_checked=SAMPLE if num_rows > MANY_ROWS else num_rows)
-        for first, second in _PAIRS
-    ]
-
-
-def _shared(
-    first: str, second: str, splits: Splits, normalised: dict[str, pa.ChunkedArray], num_checked: int
-) -> SharedTexts:
-    known, texts = normalised[first], normalised[second]
-    checked = _sample(texts, num_checked)
-    contained = is_in(checked, known) | lies_inside(checked, known) | contains_any(checked, known)
-    return SharedTexts(
-        first=first,
-        second=second,
-        rows=len(texts),
-        exactly=int(is_in(splits[second]["text"], splits[first]["text"]).sum()),
-        normalised=int(is_in(texts, known).sum()),
-        contained=int(contained.sum()),
-        contained_rows=len(checked),
-    )
+    for first, second in _PAIRS:
+        known, texts = normalised[first], normalised[second]
+        checked = _sample(texts, SAMPLE if num_rows > MANY_ROWS else num_rows)
+        contained = is_in(checked, known) | lies_inside(checked, known) | contains_any(checked, known)
+        yield SharedTexts(
+            first=first,
+            second=second,
+            rows=len(texts),
+            exactly=int(is_in(splits[second]["text"], splits[first]["text"]).sum()),
+            normalised=int(is_in(texts, known).sum()),
+            contained=int(contained.sum()),
+            contained_rows=len(checked),
+        )
 
 
 def _sample(texts: pa.ChunkedArray, num_texts: int) -> pa.ChunkedArray:
@@ -256,10 +236,6 @@ def _tell_source(name: str, counts: SourceCounts) -> str:
     ) if count]
     facts = [f"The source's {name} split has {_count(counts.rows, 'row')}", *facts, *_tell_repeats(counts)]
     return "; ".join(facts) + "."
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
 
 
 def _count(number: int, what: str) -> str:

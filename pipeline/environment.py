@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.data import Splits
 from pipeline.exceptions import RunError
-from pipeline.runs import Run
+from pipeline.runs import Run, write_json
 from pipeline.sources import PROJECT_ROOT
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def keep_environment(run: Run, splits: Splits, device: str) -> None:
 
     recorded = run.environment()
     if not recorded:
-        run.write_environment(describe_environment(splits, device))
+        write_json(run.folder / "environment.json", describe_environment(splits, device))
         return
     if recorded["threads"] != torch.get_num_threads():
         log.warning(

@@ -92,8 +92,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
                 run.save_state(training.state())
                 progress.change("stopped")
                 return
-            if progress.state_is_due():
-                progress.timed_save(training)
+            progress.save_if_due(training)
         run.save_state(training.state())
         early = training.step < training.total_steps
         progress.change("finished", reason=f"No gain in {config.stop.patience} evaluations." if early else None)

@@ -63,7 +63,8 @@ def label_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
 def name_labels(found: Iterable[str], known_names: list[str] | None) -> Labels:
     """Put labels in order: ints by number, all else by letter. `known_names`: what a source calls its ints 0, 1, ..."""
     values = order(found)
-    names = _known(values, known_names) or values
+    are_known = known_names and all(value.isdecimal() and int(value) < len(known_names) for value in values)
+    names = [known_names[int(value)] for value in values] if known_names and are_known else values
     return Labels(names, {value: label_id for label_id, value in enumerate(values)})
 
 
@@ -116,24 +117,19 @@ def refuse_single_examples(
         )
 
 
-def _known(values: list[str], known_names: list[str] | None) -> list[str] | None:
-    if known_names and all(value.isdecimal() and int(value) < len(known_names) for value in values):
-        return [known_names[int(value)] for value in values]
-    return None
-
-
 def _spelled_alike(distinct: list[str], file: str, name: str) -> list[str | None]:
     """One spelling for each label; None for what is none."""
     found = [value for value in distinct if value not in _MISSING]
-    if found and all(_WHOLE.fullmatch(value) for value in found):
-        ints = [None if value in _MISSING else str(int(value.partition(".")[0])) for value in distinct]
-        return [None if value == "-1" else value for value in ints]
-    if found and all(value.lower() in ("true", "false") for value in found):
-        return [None if value in _MISSING else value.lower() for value in distinct]
-    part = next((value for value in found if _NUMBER.fullmatch(value) and not _WHOLE.fullmatch(value)), None)
-    if part is not None and all(_NUMBER.fullmatch(value) or _WHOLE.fullmatch(value) for value in found):
+    spelled = {value: value for value in found}
+    if all(_WHOLE.fullmatch(value) for value in found):
+        spelled = {value: str(int(value.partition(".")[0])) for value in found}
+        spelled = {value: word for value, word in spelled.items() if word != "-1"}
+    elif all(value.lower() in ("true", "false") for value in found):
+        spelled = {value: value.lower() for value in found}
+    elif all(_NUMBER.fullmatch(value) or _WHOLE.fullmatch(value) for value in found):
+        part = next(value for value in found if not _WHOLE.fullmatch(value))
         raise DataError(
             f"{file}: the label column '{name}' has numbers that are not whole, or endless (such as {part[:_SHOWN]}); "
             "expected classes. Round or name them, or name another column under data.label_column."
         )
-    return [None if value in _MISSING else value for value in distinct]
+    return [spelled.get(value) for value in distinct]

@@ -88,11 +88,10 @@ class Progress:
             eta_seconds=seconds / done * (training.total_steps - training.step) if done else None,
         )
 
-    def state_is_due(self) -> bool:
-        return time.monotonic() - self.saved >= self.state_seconds
-
-    def timed_save(self, training: Training) -> None:
+    def save_if_due(self, training: Training) -> None:
         started = time.monotonic()
+        if started - self.saved < self.state_seconds:
+            return
         self.run.save_state(training.state())
         self.saved = time.monotonic()
         if self.state_seconds > 0:

@@ -50,8 +50,16 @@ def read_table(path: Path, encoding: str = "utf-8") -> pa.Table:
         ending = f"ends in {suffix}" if suffix else "has no ending"
         raise DataError(f"{path.name} {ending}; {ACCEPTED}. Save it as one of these.")
     try:
-        _refuse_size(path)
-        table = _read(path, suffix, encoding)
+        size = path.stat().st_size
+        if size == 0:
+            raise DataError(f"{path.name} is empty (0 bytes). Give a file with examples in it.")
+        _refuse_gigabytes(f"{path.name} has", size, MAX_GIGABYTES)
+        if suffix == ".parquet":
+            table = _read_parquet(path)
+        elif suffix == ".jsonl":
+            table = read_json_lines(path, encoding)
+        else:
+            table = read_delimited(path, encoding, delimiter="," if suffix == ".csv" else "\t")
     except OSError as exception:
         reason = exception.strerror or str(exception)
         raise DataError(f"{path.name} cannot be read ({reason}). Check the file and who may read it.") from None
@@ -77,21 +85,6 @@ def _split_files(folder: Path) -> dict[str, Path]:
             "and test likewise where there are any. Rename the file, or give the file itself."
         )
     return files
-
-
-def _read(path: Path, suffix: str, encoding: str) -> pa.Table:
-    if suffix == ".parquet":
-        return _read_parquet(path)
-    if suffix == ".jsonl":
-        return read_json_lines(path, encoding)
-    return read_delimited(path, encoding, delimiter="," if suffix == ".csv" else "\t")
-
-
-def _refuse_size(path: Path) -> None:
-    size = path.stat().st_size
-    if size == 0:
-        raise DataError(f"{path.name} is empty (0 bytes). Give a file with examples in it.")
-    _refuse_gigabytes(f"{path.name} has", size, MAX_GIGABYTES)
 
 
 def _refuse_gigabytes(what_has: str, num_bytes: int, most: float) -> None:

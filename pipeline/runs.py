@@ -146,10 +146,6 @@ class Run:
         with open(self.folder / "notes.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def prediction_paths(self) -> list[Path]:
-        """Newest first: `predictions/<data>/<split>.parquet`."""
-        return sorted(self.folder.glob("predictions/*/*.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
-
     def summary(self) -> dict[str, Any]:
         """The line of `python -m pipeline runs`."""
         status = self.status()
@@ -179,9 +175,6 @@ class Run:
 
     def write_status(self, status: Status) -> None:
         write_json(self.folder / "status.json", asdict(status))
-
-    def write_environment(self, environment: dict[str, Any]) -> None:
-        write_json(self.folder / "environment.json", environment)
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """One write per line, so that a reader sees whole lines and at most one that is still being written."""
@@ -218,6 +211,7 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
 
     def _sync_metrics(self) -> int:
+        """The length of metrics.jsonl, all of which is then on the disk."""
         with open(self.metrics_path, "ab") as file:
             _sync(file)
             return file.tell()
@@ -236,7 +230,7 @@ class Run:
                 manifest = json.loads((folder / "manifest.json").read_bytes())
                 if manifest["sha256"] != _sha256(folder / "state.pt"):
                     raise ValueError("its sha256 does not match")
-                if _size(self.metrics_path) < manifest["metrics_bytes"]:
+                if self._sync_metrics() < manifest["metrics_bytes"]:
                     raise ValueError("metrics.jsonl has lost lines from before it")
                 state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
             except (OSError, ValueError, KeyError, TypeError) as exception:
@@ -244,14 +238,10 @@ class Run:
                 shutil.rmtree(folder.with_name(folder.name + ".damaged"), ignore_errors=True)
                 folder.rename(folder.with_name(folder.name + ".damaged"))
                 continue
-            self._cut_metrics(manifest["metrics_bytes"])
+            os.truncate(self.metrics_path, manifest["metrics_bytes"])
             return state
-        self._cut_metrics(0)
+        self.metrics_path.write_bytes(b"")
         return None
-
-    def _cut_metrics(self, num_bytes: int) -> None:
-        if self.metrics_path.exists():
-            os.truncate(self.metrics_path, num_bytes)
 
 
 def already_worked_on(name: str) -> RunError:
@@ -305,10 +295,6 @@ def _finite(value: Any) -> Any:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _sync(file: BinaryIO) -> None:

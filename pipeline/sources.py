@@ -62,6 +62,10 @@ def run_root() -> Path:
     return Path(named).expanduser() if named else PROJECT_ROOT / "checkpoints"
 
 
+def bundled_run() -> Path:
+    return PROJECT_ROOT / "checkpoints" / BUNDLED_RUN
+
+
 def data_root() -> Path:
     """The folder that holds local data sets by name: `$VOLTA_DATA`, else `shared/data` beside the checkout."""
     named = os.environ.get("VOLTA_DATA")
@@ -85,8 +89,8 @@ def find_model(base: str) -> Place:
         return Place(name, "package", str(folder))
     if hub_id and (not is_offline() or _is_cached(hub_id, "model")):
         return Place(name, "hub", hub_id)
-    if name == BUNDLED_RUN and _is_model_folder(_bundled_run()):
-        return Place(name, "bundled", str(_bundled_run()))
+    if name == BUNDLED_RUN and _is_model_folder(bundled_run() / "best"):
+        return Place(name, "bundled", str(bundled_run() / "best"))
     if _names_a_path(name) and os.path.isdir(path):
         raise ModelError(f"The folder '{path}' holds no model: it has no config.json. In a run it is the folder best/.")
     raise ModelError(_not_found("model", name, model_names(), bool(hub_id)))
@@ -119,7 +123,7 @@ def find_data(source: str) -> Place:
 def model_names() -> list[str]:
     """Names that `find_model` finds now: runs with a best model, the bundled run, short names of base models."""
     runs = [best.parent.name for best in run_root().glob("*/best") if _is_model_folder(best)]
-    bundled = [BUNDLED_RUN] if _is_model_folder(_bundled_run()) else []
+    bundled = [BUNDLED_RUN] if _is_model_folder(bundled_run() / "best") else []
     short = [name for name, hub_id in SHORT_NAMES.items() if _short_name_works(hub_id)]
     return list(dict.fromkeys(sorted(runs) + bundled + short))
 
@@ -192,10 +196,6 @@ def _packaged_minilm() -> Path | None:
         if _is_model_folder(Path(location) / "model"):
             return Path(location) / "model"
     return None
-
-
-def _bundled_run() -> Path:
-    return PROJECT_ROOT / "checkpoints" / BUNDLED_RUN / "best"
 
 
 def _bundled_data() -> Path:

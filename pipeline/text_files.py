@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,14 @@ class _Rows:
         """All rows. Without a schema a column has the type of its values; where chunks differ in it, it is text."""
         self._flush()
         schema = schema or pa.schema([self._field(name) for name in self._columns])
-        return pa.concat_tables([_conform(table, schema) for table in self._tables])
+        chunks = (
+            {
+                name: table[name].cast(type_, safe=False) if name in table.column_names else pa.nulls(len(table), type_)
+                for name, type_ in zip(schema.names, schema.types, strict=True)
+            }
+            for table in self._tables
+        )
+        return pa.concat_tables([pa.table(chunk, schema=schema) for chunk in chunks])
 
     def _flush(self) -> None:
         for row in self._chunk:
@@ -110,22 +118,11 @@ class _Rows:
         self._chunk = []
 
     def _field(self, name: str) -> pa.Field:
-        metadata = {NESTED: self._nested[name]} if name in self._nested else None
-        return pa.field(name, self._type_of(name), metadata=metadata)
-
-    def _type_of(self, name: str) -> pa.DataType:
         types = {table[name].type for table in self._tables if name in table.column_names} - {pa.null()}
         if types == {pa.int64(), pa.float64()}:
-            return pa.float64()
-        return types.pop() if len(types) == 1 else pa.string()
-
-
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        table[name].cast(type_, safe=False) if name in table.column_names else pa.nulls(table.num_rows, type_)
-        for name, type_ in zip(schema.names, schema.types, strict=True)
-    ]
-    return pa.table(columns, schema=schema)
+            types = {pa.float64()}
+        metadata = {NESTED: self._nested[name]} if name in self._nested else None
+        return pa.field(name, types.pop() if len(types) == 1 else pa.string(), metadata=metadata)
 
 
 def _to_arrow(values: list[Any]) -> pa.Array:
@@ -196,17 +193,9 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
             "Write one object on each line."
         )
     # JSON can spell half a character ("\ud83d" alone), which no file and no tokenizer can hold.
-    if "\\ud" in line.lower() and not _is_encodable(value):
+    if "\\ud" in line.lower() and re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
         raise DataError(f"{where}: half of a character (such as \\ud83d alone). Write both halves, or take it out.")
     return value
-
-
-def _is_encodable(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _open(path: Path, encoding: str) -> io.TextIOWrapper:

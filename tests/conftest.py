@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -18,31 +19,17 @@ GOOD = "good great lovely bright warm funny clever fine sweet strong".split()
 BAD = "bad dull awful grey cold boring stupid poor sour weak".split()
 FILLERS = "the a film story actor scene it was and very quite rather in this that of with".split()
 VOCABULARY = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    *GOOD,
-    *BAD,
-    *FILLERS,
-    "but",
-    "not",
-    "##s",
-    "##ly",
-    "i",
-    "you",
-    "love",
-]
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLERS,
+    "but", "not", "##s", "##ly", "i", "you", "love",
+]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_tiny_model(folder: Path) -> Path:
     """A folder with a BERT of two layers, random weights, dropout 0.1, and its tokenizer."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    folder = tmp_path_factory.mktemp("tiny-bert")
+    folder.mkdir(exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     torch.manual_seed(0)
     config = BertConfig(
@@ -56,6 +43,31 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertModel(config).save_pretrained(folder)
     BertTokenizer(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
     return folder
+
+
+def write_tiny_data(path: Path) -> Path:
+    """A JSONL file of 240 short texts that a tiny model can learn: the label is that of most of its words."""
+    randomness = random.Random(0)
+    rows = []
+    for number in range(240):
+        label = number % 2
+        words = randomness.choices(GOOD if label else BAD, k=3) + randomness.choices(
+            FILLERS, k=randomness.randint(1, 14)
+        )
+        randomness.shuffle(words)
+        rows.append({"text": " ".join(words), "label": ["negative", "positive"][label]})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_data(tmp_path_factory.mktemp("tiny-data") / "tiny.jsonl")
 
 
 @pytest.fixture(scope="session")
@@ -96,25 +108,6 @@ def sharp_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("sharp") / "best"
     save_model(model, load_tokenizer(str(tiny_model)), folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A JSONL file of 240 short texts that a tiny model can learn: the label is that of most of its words."""
-    import random
-
-    randomness = random.Random(0)
-    rows = []
-    for number in range(240):
-        label = number % 2
-        words = randomness.choices(GOOD if label else BAD, k=3) + randomness.choices(
-            FILLERS, k=randomness.randint(1, 14)
-        )
-        randomness.shuffle(words)
-        rows.append({"text": " ".join(words), "label": ["negative", "positive"][label]})
-    path = tmp_path_factory.mktemp("tiny-data") / "tiny.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(autouse=True)

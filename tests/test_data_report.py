@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,7 +89,7 @@ def test_pieces_of_many_rows_are_counted_on_a_fixed_sample_and_that_is_told(monk
 
 def test_the_report_is_plain_json():
     report = data_report(splits_of(TRAIN, ["x"], ["y"], dropped={"empty": 2}))
-    assert json.loads(json.dumps(report.to_dict()))["splits"]["train"]["words"]["max"] == 5
+    assert json.loads(json.dumps(asdict(report)))["splits"]["train"]["words"]["max"] == 5
 
 
 def test_sentences_tell_cautions_first_and_then_the_facts():

@@ -26,6 +26,7 @@ from pipeline.exceptions import RunError
 from pipeline.jobs import carry_out, device_lock, failure_sentence, start_detached, stop
 from pipeline.progress import start_of
 from pipeline.runs import Run, Status
+from tests.command import training_arguments
 
 
 def wait_until(condition: Any, seconds: float = 60) -> None:
@@ -47,17 +48,17 @@ def long_values(tiny_values: dict) -> dict:
 
 
 def test_a_run_killed_at_random_moments_and_resumed_equals_its_undisturbed_twin(
-    run_root: Path, tiny_values: dict
+    run_root: Path, tiny_values: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_root.mkdir()
+    monkeypatch.setenv("VOLTA_STATE_SECONDS", "0")
     values = {**tiny_values, "optim": {**tiny_values["optim"], "epochs": 4}, "stop": {"evaluate_every": 7}}
-    twin, seconds = train_undisturbed(values, run_root)
+    twin, seconds = train_undisturbed(values)
     moments = [
         random.uniform(0, seconds),
         random.uniform(0.5 * seconds, seconds),
         random.uniform(0.3 * seconds, 0.9 * seconds),
     ]
-    run, steps = train_with_kills({**values, "name": "killed"}, run_root, moments)
+    run, steps = train_with_kills({**values, "name": "killed"}, moments)
     assert differences(run, twin) == [], f"killed after {moments} seconds, at steps {steps}"
 
 
@@ -97,7 +98,7 @@ def test_a_finished_run_has_a_whole_record(run_root: Path, tiny_values: dict) ->
     }
     environment = run.environment()
     assert environment["threads"] > 0 and environment["data"]["train"]["rows"] == 192
-    assert [path.name for path in run.prediction_paths()] == ["validation.parquet"]
+    assert [path.name for path in run.folder.glob("predictions/*/*")] == ["validation.parquet"]
     assert "Finished at step 24." in run.log_tail()
 
 
@@ -115,9 +116,8 @@ def test_the_best_model_evaluates_to_the_metrics_of_its_own_line(run_root: Path,
 
 
 def test_stop_finishes_the_step_saves_and_resume_goes_on_to_the_same_end(run_root: Path, long_values: dict) -> None:
-    run_root.mkdir()
     values = {**long_values, "optim": {**long_values["optim"], "epochs": 10}}
-    twin, _ = train_undisturbed(values, run_root)
+    twin, _ = train_undisturbed(values)
     run = create_run(make_config(values))
     start_detached(run)
     wait_until(lambda: len(run.metrics()) > 3)
@@ -262,7 +262,6 @@ def test_a_loss_that_is_no_number_fails_the_run_with_its_reason(run_root: Path, 
 
 def test_a_full_disk_ends_the_process_with_status_1_and_earlier_states_load(run_root: Path, long_values: dict) -> None:
     """A file-size limit stands for the full disk: the system refuses to write a larger file, with an error alike."""
-    run_root.mkdir()
     run = create_run(make_config(long_values))
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
@@ -275,7 +274,8 @@ def test_a_full_disk_ends_the_process_with_status_1_and_earlier_states_load(run_
     assert "The disk is full" in process.stderr and "Free some space, then resume." in process.stderr
     status = run.status()
     assert status.state == "failed" and "The disk is full" in str(status.reason)
-    assert finish(start(["resume", "long"], run_root)) and load_run("long").status().state == "finished"
+    finish(start(["resume", "long"]))
+    assert load_run("long").status().state == "finished"
 
 
 def test_a_read_only_record_ends_the_process_with_status_1_and_the_reason(
@@ -325,9 +325,7 @@ def test_a_detached_run_works_in_the_folder_it_was_started_from(
 
 
 def test_a_detached_run_outlives_the_process_that_started_it(run_root: Path, long_values: dict) -> None:
-    path = run_root.parent / "long.json"
-    path.write_text(json.dumps(long_values))
-    finish(start(["train", "--config", str(path), "--detach"], run_root))
+    finish(start([*training_arguments(long_values), "--detach"]))
     run = load_run("long")
     wait_until(lambda: len(run.metrics()) > 3)
     assert run.is_alive()
