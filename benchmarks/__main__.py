@@ -17,8 +17,10 @@ from pipeline.sources import PROJECT_ROOT
 # On two CPU cores.
 MINUTES = {
     "startup": 2,
+    "one_sentence": 3,
     "bulk_prediction": 5,
     "attribution_speed": 3,
+    "beside": 7,
     "memory": 5,
     "spinning": 6,
     "crash": 8,

@@ -41,7 +41,7 @@ def onnx_forward(model: PreTrainedModel) -> Forward | None:
         options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_MICROSECONDS)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            _export(model, path)
+            export(model, path)
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
         def forward(batch: dict[str, torch.Tensor]) -> np.ndarray:
@@ -58,7 +58,8 @@ def onnx_forward(model: PreTrainedModel) -> Forward | None:
     return forward
 
 
-def _export(model: PreTrainedModel, path: Path) -> None:
+def export(model: PreTrainedModel, path: Path) -> None:
+    """Write a classifier as ONNX, from input_ids and attention_mask, (B, T) each, to logits, (B, C)."""
     import torch
 
     class Logits(torch.nn.Module):
