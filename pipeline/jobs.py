@@ -18,6 +18,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from pipeline.config import RunConfig
@@ -187,8 +188,6 @@ def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:
 
     Raises: RunError when the run has no living process.
     """
-    import psutil
-
     process = _process_of(run)
     if process is None:
         raise RunError(f"'{run.name}' is {run.status().state}: there is nothing to stop.")
@@ -205,10 +204,8 @@ def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:
     return run.status()
 
 
-def _process_of(run: Run) -> Any:
+def _process_of(run: Run) -> psutil.Process | None:
     """The living process that holds the run, or None. A pid alone is not trusted: systems use them again."""
-    import psutil
-
     deadline = time.monotonic() + IDENTITY_SECONDS
     while run.is_alive() and time.monotonic() < deadline:
         status = run.written_status()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from pipeline.config import RunConfig
 from pipeline.encoding import Encoded, encode, epoch_batches, micro_batches
@@ -294,7 +297,6 @@ def _computes_bf16(device: torch.device) -> bool:
 
 
 def memory_bytes(device: torch.device) -> int:
-    import psutil
     import torch
 
     if device.type == "cuda":
@@ -320,9 +322,6 @@ def keep_freed_memory() -> None:
     zeros: a tenth of a BERT-like model's step on a CPU.
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
-    import ctypes
-    import sys
-
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
