@@ -121,16 +121,12 @@ class Training:
     def results(self) -> Iterator[StepResult | EvaluationResult]:
         """All that is still to come. `state()` may be taken whenever a result has been yielded."""
         while True:
-            if self._evaluation_is_due():
+            due = is_evaluated(self.step, self.steps_per_epoch, self.config.stop.evaluate_every)
+            if due and self.evaluated_step != self.step:
                 yield self._evaluate()
             if self.is_finished:
                 return
             yield self.take_step()
-
-    def _evaluation_is_due(self) -> bool:
-        return self.evaluated_step != self.step and is_evaluated(
-            self.step, self.steps_per_epoch, self.config.stop.evaluate_every
-        )
 
     def take_step(self) -> StepResult:
         """Raises: TrainingError before any weight is changed by a loss or gradient that is no number."""
