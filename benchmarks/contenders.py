@@ -73,6 +73,7 @@ def volta_memory(task: dict[str, Any]) -> dict[str, Any]:
 
     check_startable(make_config(task["config"]))
     run = _carried_out(task, results=watched_results)
+    # Never less than what the process had that started this one, which is much less.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"gigabytes": peak / 1e9, "steps": run.status().step, **found}
 
