@@ -138,15 +138,14 @@ def evaluate(
 
     run = load_run(name)
     told = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
-    if data is None or data == run.config.data.source:
-        if told != {"text_column": None, "label_column": None, "encoding": "utf-8"}:
-            raise ConfigError(
-                "The run's own data are read as its config says. Leave columns and encoding out, or name other --data."
-            )
-        other = None
-    else:
+    other = None
+    if data is not None and data != run.config.data.source:
         clean = run.config.data.clean.model_dump()
         other = make_config({"name": name, "data": {"source": data, "clean": clean, **told}}).data
+    elif told != {"text_column": None, "label_column": None, "encoding": "utf-8"}:
+        raise ConfigError(
+            "The run's own data are read as its config says. Leave columns and encoding out, or name other --data."
+        )
     _print(evaluate_run(run, other, split, save))
 
 
