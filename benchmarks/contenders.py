@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_LENGTH = 128        # in pieces, Volta's default; no text of SST-2 is longer
-WARM_UP_TEXTS = 100
 
 # Training. Loading model and data, tokenising and saving the model at the end are not timed for anybody.
 
@@ -74,6 +73,7 @@ def volta_memory(task: dict[str, Any]) -> dict[str, Any]:
 
     check_startable(make_config(task["config"]))
     run = _carried_out(task, results=watched_results)
+    # Never less than what the process had that started this one, which is much less.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"gigabytes": peak / 1e9, "steps": run.status().step, **found}
 
@@ -208,7 +208,7 @@ def volta_prediction(task: dict[str, Any]) -> dict[str, Any]:
     from pipeline import Predictor
 
     predictor = Predictor.load(task["name"], task["device"])
-    return _timed_labels(lambda texts: [each.label for each in predictor.predict(texts)], task["texts"])
+    return _timed("labels", lambda texts: [each.label for each in predictor.predict(texts)], task["texts"])
 
 
 def pipeline_by_one(task: dict[str, Any]) -> dict[str, Any]:
@@ -226,14 +226,15 @@ def _pipeline(task: dict[str, Any], **options: int) -> dict[str, Any]:
 
     # In fp32, as Volta computes: with its default the pipeline would compute in the fp16 that best/ is saved in.
     classifier = pipeline("text-classification", model=task["model"], device=task["device"], dtype=torch.float32)
-    return _timed_labels(lambda texts: [each["label"] for each in classifier(texts, **options)], task["texts"])
+    return _timed("labels", lambda texts: [each["label"] for each in classifier(texts, **options)], task["texts"])
 
 
-def _timed_labels(predict: Callable[[list[str]], list[str]], texts: list[str]) -> dict[str, Any]:
-    predict(texts[:WARM_UP_TEXTS])
+def _timed(found: str, ask: Callable[[list[str]], list[Any]], texts: list[str], warm_up: int = 100) -> dict[str, Any]:
+    """The answers for all texts, and the seconds that they took once a first few had been asked for."""
+    ask(texts[:warm_up])
     began = time.perf_counter()
-    labels = predict(texts)
-    return {"seconds": time.perf_counter() - began, "labels": labels}
+    answers = ask(texts)
+    return {"seconds": time.perf_counter() - began, found: answers}
 
 
 # One sentence at a time. Loading the model, and the first twenty sentences, are not timed for anybody.
@@ -324,10 +325,10 @@ def volta_attribution(task: dict[str, Any]) -> dict[str, Any]:
 
     predictor = Predictor.load(task["name"], task["device"])
 
-    def explain(text: str) -> float:
-        return integrated_gradients(predictor, text).delta
+    def explain(texts: list[str]) -> list[float]:
+        return [integrated_gradients(predictor, text).delta for text in texts]
 
-    return _timed_deltas(explain, task["texts"])
+    return _timed("deltas", explain, task["texts"], warm_up=5)
 
 
 def captum_50_steps(task: dict[str, Any]) -> dict[str, Any]:
@@ -354,15 +355,7 @@ def captum_50_steps(task: dict[str, Any]) -> dict[str, Any]:
         difference = float(logits[0, label_id] - logits[1, label_id])
         return abs(float(found.sum()) - difference) / max(abs(difference), 0.1)
 
-    return _timed_deltas(explain, task["texts"])
-
-
-def _timed_deltas(explain: Callable[[str], float], texts: list[str]) -> dict[str, Any]:
-    for text in texts[:5]:
-        explain(text)
-    began = time.perf_counter()
-    deltas = [explain(text) for text in texts]
-    return {"seconds": time.perf_counter() - began, "deltas": deltas}
+    return _timed("deltas", lambda texts: [explain(text) for text in texts], task["texts"], warm_up=5)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from pipeline.catalog import load_run, run_names
 from pipeline.jobs import start_command
 from pipeline.runs import Run
 from tests.command import training_arguments
-from tests.conftest import write_tiny_data, write_tiny_model
+from tests.conftest import values_of_a_tiny_run, write_tiny_data, write_tiny_model
 
 TIMINGS = {"seconds", "examples_per_second", "tokens_per_second", "memory_bytes"}
 
@@ -98,14 +98,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="volta-crash-", ignore_cleanup_errors=True) as folder:
         # A state after every step; and locks of its own, so that no other run is waited for.
         os.environ |= {"VOLTA_HOME": f"{folder}/runs", "VOLTA_STATE_SECONDS": "0", "TMPDIR": folder}
-        values = {      # 12 steps an epoch, 240 in all
-            "name": "killed",
-            "data": {"source": str(write_tiny_data(Path(folder, "data.jsonl"))), "split": "random"},
-            "model": {"base": str(write_tiny_model(Path(folder, "model")))},
-            "optim": {"learning_rate": 1e-3, "batch_size": 16, "epochs": 20},
-            "stop": {"evaluate_every": 7},
-            "hardware": {"device": "cpu"},
-        }
+        values = values_of_a_tiny_run(
+            write_tiny_model(Path(folder, "model")), write_tiny_data(Path(folder, "data.jsonl"))
+        )
+        values["optim"]["epochs"] = 20      # 240 steps
+        values |= {"stop": {"evaluate_every": 7}, "hardware": {"device": "cpu"}}
         twin, seconds = train_undisturbed(values)
         say(f"undisturbed: {seconds:.1f} s, {_last_step(twin)} steps")
         equal = 0

@@ -41,33 +41,30 @@ BATCH_SIZE, LEARNING_RATE = 32, 1e-4
 def train(contender: str, seed: int, splits: Splits, rows: int, folder: Path) -> dict[str, Any]:
     """What one contender measured with one seed, and the accuracy of its model."""
     device = choose_device().type
-    if contender == VOLTA:
-        config = {
-            "name": "volta",
-            "seed": seed,
-            "data": {"source": "sst2", "limit": rows},
-            "model": {"base": BASE},
-            "optim": {"learning_rate": LEARNING_RATE, "batch_size": BATCH_SIZE, "epochs": 1},
-            "hardware": {"device": device},
-        }
-        # A temporary folder of its own: the device's lock is there, so that no other run is waited for.
-        result = compete(contender, {"config": config}, VOLTA_HOME=str(folder), TMPDIR=str(folder))
-        if result.pop("data") != splits.fingerprints:
-            raise RuntimeError("Volta's run had other examples than the others were given.")
-        model = folder / "volta" / "best"
-    else:
-        model = folder / "model"
-        task = {
-            "base": find_model(BASE).location,
-            "texts": splits.train["text"].to_pylist(),
-            "label_ids": splits.train["label_id"].to_pylist(),
-            "seed": seed,
-            "device": device,
-            "batch_size": BATCH_SIZE,
-            "learning_rate": LEARNING_RATE,
-            "folder": str(model),
-        }
-        result = compete(contender, task, TMPDIR=str(folder))
+    config = {
+        "name": "volta",
+        "seed": seed,
+        "data": {"source": "sst2", "limit": rows},
+        "model": {"base": BASE},
+        "optim": {"learning_rate": LEARNING_RATE, "batch_size": BATCH_SIZE, "epochs": 1},
+        "hardware": {"device": device},
+    }
+    task = {
+        "config": config,       # for Volta; the rest is for the others
+        "base": find_model(BASE).location,
+        "texts": splits.train["text"].to_pylist(),
+        "label_ids": splits.train["label_id"].to_pylist(),
+        "seed": seed,
+        "device": device,
+        "batch_size": BATCH_SIZE,
+        "learning_rate": LEARNING_RATE,
+        "folder": str(folder / "model"),
+    }
+    # A temporary folder of its own: the device's lock is there, so that no other run is waited for.
+    result = compete(contender, task, VOLTA_HOME=str(folder), TMPDIR=str(folder))
+    if result.pop("data", splits.fingerprints) != splits.fingerprints:
+        raise RuntimeError("Volta's run had other examples than the others were given.")
+    model = folder / ("volta/best" if contender == VOLTA else "model")
     logits, _ = Predictor.load(str(model)).logits(splits.test["text"])
     accuracy = float((logits.argmax(axis=1) == splits.test["label_id"].to_numpy()).mean())
     return {**result, "examples_per_second": result["examples"] / result["seconds"], "accuracy": accuracy}

@@ -25,6 +25,7 @@ Config = Annotated[Path | None, typer.Option(help="A run_config.json to start fr
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; `fields` lists them.")
 ]
+Detach = Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")]
 
 
 @app.command()
@@ -33,7 +34,7 @@ def train(
     preset: Preset = None,
     config: Config = None,
     set_: Assignments = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")] = False,
+    detach: Detach = False,
 ) -> None:
     """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
     run_config = _requested_config(name, preset, config, set_ or [])
@@ -83,10 +84,7 @@ def stop(name: Name) -> None:
 
 
 @app.command()
-def resume(
-    name: Name,
-    detach: Annotated[bool, typer.Option("--detach", help="Train in a process of its own, and return.")] = False,
-) -> None:
+def resume(name: Name, detach: Detach = False) -> None:
     """Go on with a stopped, interrupted or failed run from its newest state."""
     from pipeline.catalog import load_run
     from pipeline.jobs import carry_out, start_detached
@@ -105,8 +103,7 @@ def resume(
 
 @app.command()
 def logs(
-    name: Name,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+    name: Name, follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False
 ) -> None:
     """Print what a run's process printed."""
     from pipeline.catalog import load_run
@@ -141,15 +138,14 @@ def evaluate(
 
     run = load_run(name)
     told = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
-    if data is None or data == run.config.data.source:
-        if told != {"text_column": None, "label_column": None, "encoding": "utf-8"}:
-            raise ConfigError(
-                "The run's own data are read as its config says. Leave columns and encoding out, or name other --data."
-            )
-        other = None
-    else:
+    other = None
+    if data is not None and data != run.config.data.source:
         clean = run.config.data.clean.model_dump()
         other = make_config({"name": name, "data": {"source": data, "clean": clean, **told}}).data
+    elif told != {"text_column": None, "label_column": None, "encoding": "utf-8"}:
+        raise ConfigError(
+            "The run's own data are read as its config says. Leave columns and encoding out, or name other --data."
+        )
     _print(evaluate_run(run, other, split, save))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -55,8 +56,6 @@ def load_run(name: str) -> Run:
     check_run_name(name)
     if folder := _run_folders().get(name):
         return Run(folder, read_config(folder / "run_config.json"))
-    from difflib import get_close_matches
-
     near = get_close_matches(name, run_names(), n=3, cutoff=0.4)
     raise RunError(
         f"There is no run '{name}'. "

@@ -17,27 +17,12 @@ _ROWS_OF_CHUNK = 10_000
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def strip_html(text: str) -> str:
-    """Replace tags by a space and decode entities: "fish &amp; chips<br />" is "fish & chips "."""
-    return html.unescape(_TAG.sub(" ", text))
-
-
-def strip_punctuation(text: str) -> str:
-    """Delete ASCII punctuation, as the classic report does: "don't" becomes "dont"."""
-    return text.translate(_NO_PUNCTUATION)
-
-
-def lowercase(text: str) -> str:
-    return text.lower()
-
-
-def collapse_spaces(text: str) -> str:
-    return " ".join(text.split())
-
-
 # In the order in which they are done: entities hold punctuation ("&amp;"), and what is deleted leaves spaces behind.
 STEPS: dict[str, Callable[[str], str]] = {
-    "html": strip_html, "punctuation": strip_punctuation, "lowercase": lowercase, "spaces": collapse_spaces,
+    "html": lambda text: html.unescape(_TAG.sub(" ", text)),        # "fish &amp; chips<br />" becomes "fish & chips "
+    "punctuation": lambda text: text.translate(_NO_PUNCTUATION),    # ASCII, as the classic report does: "dont"
+    "lowercase": str.lower,
+    "spaces": lambda text: " ".join(text.split()),
 }
 
 

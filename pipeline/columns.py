@@ -18,6 +18,7 @@ LABEL_COLUMNS = (
     "label", "labels", "sentiment", "class", "category", "target", "gold", "stars", "rating", "score", "intent",
     "polarity", "topic",
 )  # fmt: skip
+MISSING = {"", "NaN", "nan"}        # how spreadsheets and pandas write "nothing here" into a text file
 NESTED = b"nested"          # key in a field's metadata: a list or object that the column has, where it has any
 _FEW_VALUES = 100
 _NUMBER = r"^\s*[-+]?\d[\d.,]*([eE][-+]?\d+)?\s*$"

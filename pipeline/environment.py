@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import subprocess
+from importlib.metadata import version
 from typing import Any
 
 from pipeline.data import Splits
@@ -39,8 +40,6 @@ def keep_environment(run: Run, splits: Splits, device: str) -> None:
 
 
 def describe_environment(splits: Splits, device: str) -> dict[str, Any]:
-    from importlib.metadata import version
-
     import torch
 
     packages = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy", "scikit-learn")

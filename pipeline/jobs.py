@@ -13,11 +13,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import isclose
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from pipeline.config import RunConfig
@@ -187,12 +188,10 @@ def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:
 
     Raises: RunError when the run has no living process.
     """
-    import psutil
-
     process = _process_of(run)
     if process is None:
         raise RunError(f"'{run.name}' is {run.status().state}: there is nothing to stop.")
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.terminate()
         deadline = time.monotonic() + grace_seconds
         while run.is_alive() and time.monotonic() < deadline:
@@ -200,26 +199,19 @@ def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:
         if run.is_alive() and (process := _process_of(run)) is not None:
             process.kill()
             process.wait(10)
-    except psutil.NoSuchProcess:
-        pass
     return run.status()
 
 
-def _process_of(run: Run) -> Any:
+def _process_of(run: Run) -> psutil.Process | None:
     """The living process that holds the run, or None. A pid alone is not trusted: systems use them again."""
-    import psutil
-
     deadline = time.monotonic() + IDENTITY_SECONDS
     while run.is_alive() and time.monotonic() < deadline:
         status = run.written_status()
-        try:
+        with suppress(psutil.NoSuchProcess):
             process = psutil.Process(status.pid)
-            if status.process_started is not None and isclose(
-                start_of(process), status.process_started, abs_tol=0.005  # systems count hundredths
-            ):
+            started = status.process_started
+            if started is not None and isclose(start_of(process), started, abs_tol=0.005):  # systems count hundredths
                 return process
-        except psutil.NoSuchProcess:
-            pass
         time.sleep(0.1)  # it holds the lock, but has not yet written who it is
     return None
 

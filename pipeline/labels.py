@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns import is_string, plain, refuse_nested, shown
+from pipeline.columns import MISSING, is_string, plain, refuse_nested, shown
 from pipeline.exceptions import DataError
 
 MAX_LABELS = 100
-_MISSING = {"", "nan", "NaN"}
 _INT = re.compile(r"-?\d{1,18}", re.ASCII)
 _WHOLE = re.compile(r"[-+]?\d{1,18}(\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?((\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf)", re.ASCII)
@@ -119,7 +118,7 @@ def refuse_single_examples(
 
 def _spelled_alike(distinct: list[str], file: str, name: str) -> list[str | None]:
     """One spelling for each label; None for what is none."""
-    found = [value for value in distinct if value not in _MISSING]
+    found = [value for value in distinct if value not in MISSING]
     spelled = {value: value for value in found}
     if all(_WHOLE.fullmatch(value) for value in found):
         spelled = {value: str(int(value.partition(".")[0])) for value in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +73,9 @@ def _search(needles: pa.ChunkedArray, haystack: pa.ChunkedArray) -> Iterator[tup
 
     A needle is looked for only in texts that have its rarest word, so nearly all pairs are never compared.
     """
-    vocabulary = _words_of(haystack) if len(haystack) < len(needles) else None
+    vocabulary = None
+    if len(haystack) < len(needles):
+        vocabulary = {word for text in stream_texts(haystack) for word in text.split()}
     for start in range(0, len(needles), _NEEDLES_OF_BLOCK):
         block = needles.slice(start, _NEEDLES_OF_BLOCK).to_pylist()
         possible = {needle for needle in block if vocabulary is None or vocabulary.issuperset(needle.split())}
@@ -89,18 +91,9 @@ def _search(needles: pa.ChunkedArray, haystack: pa.ChunkedArray) -> Iterator[tup
         yield np.array([needle in found for needle in block], bool), holders
 
 
-def _words_of(texts: pa.ChunkedArray) -> set[str]:
-    words: set[str] = set()
-    for text in stream_texts(texts):
-        words.update(text.split())
-    return words
-
-
-def _index(needles: Iterable[str]) -> dict[str, list[str]]:
+def _index(needles: set[str]) -> dict[str, list[str]]:
     """The needles under the rarest of their words: rare among the needles; of two such, the longer."""
-    num_needles: Counter[str] = Counter()
-    for needle in needles:
-        num_needles.update(set(needle.split()))
+    num_needles = Counter(word for needle in needles for word in set(needle.split()))
     index: dict[str, list[str]] = {}
     for needle in needles:
         # The word itself decides at last: a set's order changes from process to process.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 
 from pipeline.config import RunConfig
 from pipeline.data import load_splits
@@ -113,7 +114,6 @@ def _seconds_per_evaluation(training: Training) -> float:
 
 
 def _free_memory(device: torch.device) -> int:
-    import psutil
     import torch
 
     if device.type == "cuda":
@@ -130,8 +130,6 @@ def _peak_memory(device: torch.device) -> int:
     try:
         import resource
     except ImportError:     # Windows
-        import psutil
-
         return int(psutil.Process().memory_info().peak_wset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)

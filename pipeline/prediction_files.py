@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 
 from pipeline.columns import find_text_column, is_string, plain, text_values
 from pipeline.data import not_blank
@@ -57,8 +58,6 @@ def predict_file(
 
 
 def save_csv(table: pa.Table, path: Path) -> None:
-    import pyarrow.csv
-
     pyarrow.csv.write_csv(table, path)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.exceptions import RunError
 
@@ -26,8 +27,6 @@ class Predictions:
 
 def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_names: list[str]) -> None:
     """Write a split's examples (with the source's other columns) beside their logits; atomically."""
-    import pyarrow.parquet as pq
-
     # Where the source is itself a file of predictions, its columns make room for ours.
     renamed = {"label_id": "gold_id", "gold_id": "source_gold_id", "logits": "source_logits"}
     table = examples.rename_columns([renamed.get(name, name) for name in examples.column_names])
@@ -41,8 +40,6 @@ def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_n
 
 def read_predictions(path: Path) -> Predictions:
     """Raises: RunError when the file is not there or is not a predictions file."""
-    import pyarrow.parquet as pq
-
     try:
         table = pq.read_table(path)
         label_names = json.loads(table.schema.metadata[b"label_names"])

@@ -8,11 +8,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from pipeline.runs import Run, State
 
 if TYPE_CHECKING:
-    import psutil
-
     from pipeline.training import EvaluationResult, StepResult, Training
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ class Progress:
     """Keeps status.json and log.txt up to date; decides when a state is due."""
 
     def __init__(self, run: Run) -> None:
-        import psutil
-
         self.run = run
         written = run.written_status()
         self.status = replace(
@@ -104,8 +102,6 @@ def start_of(process: psutil.Process) -> float:
     Linux counts from the boot, and psutil adds the time of the boot, which moves with the clock; other systems keep the
     time of day at which it started.
     """
-    import psutil
-
     return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
 
 

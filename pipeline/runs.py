@@ -102,8 +102,8 @@ class Run:
 
     def written_status(self) -> Status:
         try:
-            return _STATUS.validate_python(_read_json(self.folder / "status.json"))
-        except ValidationError:     # of a later version, or damaged
+            return _STATUS.validate_json((self.folder / "status.json").read_bytes())
+        except (FileNotFoundError, ValidationError):    # not begun; of a later version, or damaged
             return Status()
 
     def is_alive(self) -> bool:
@@ -129,7 +129,12 @@ class Run:
         return [line for line in lines if line.get("split") == "validation"]
 
     def environment(self) -> dict[str, Any]:
-        return _read_json(self.folder / "environment.json")
+        """What it computes on; empty before it has begun."""
+        try:
+            values = json.loads((self.folder / "environment.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
 
     def log_tail(self, num_lines: int = 200) -> str:
         try:
@@ -259,14 +264,6 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _json_lines(path: Path, containing: bytes = b"") -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -112,7 +111,7 @@ def find_data(source: str) -> Place:
     if os.path.isfile(path) or is_folder:
         return Place(name, "local", os.path.abspath(path))     # a link keeps its name, and so its ending
     if path.suffix.lower() in DATA_SUFFIXES:
-        raise DataError(_no_such_file(path))
+        raise _no_such_file(path)
     if hub_id and (not is_offline() or _is_cached(hub_id, "dataset")):
         return Place(name, "hub", hub_id)
     if _PLAIN_NAME.fullmatch(name) and has_split_files(_bundled_data() / name):
@@ -144,16 +143,6 @@ def is_offline() -> bool:
     """Whether the Hub may not be asked: the two variables of huggingface_hub itself, read anew each time."""
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return value.strip().upper() in {"1", "ON", "YES", "TRUE"}
-
-
-def nearest_names(name: str, names: Iterable[str]) -> str:
-    """The end of a message: the names most like `name`, else all of them."""
-    names = list(names)
-    by_lowercase = {known.lower(): known for known in names}
-    near = get_close_matches(name.lower().rpartition("/")[2], by_lowercase, n=3, cutoff=0.5)
-    if near:
-        return "Did you mean " + " or ".join(f"'{by_lowercase[known]}'" for known in near) + "?"
-    return f"Names that work here: {', '.join(names)}." if names else "None is on this machine."
 
 
 def _refuse_unsafe(name: str, exception: type[WorkbenchError], expected: str) -> str:
@@ -218,13 +207,18 @@ def _is_cached(hub_id: str, repo_type: Literal["model", "dataset"]) -> bool:
     return prepared.is_dir() and any(folder.name.lower() == folder_name for folder in prepared.iterdir())
 
 
-def _no_such_file(path: Path) -> str:
+def _no_such_file(path: Path) -> DataError:
     siblings = os.listdir(path.parent) if os.access(path.parent, os.R_OK) and os.path.isdir(path.parent) else []
     near = get_close_matches(path.name, [name for name in siblings if name.endswith(DATA_SUFFIXES)], n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "Give the full path of a file that this machine can read."
-    return f"There is no file '{path}'. {hint}"
+    return DataError(f"There is no file '{path}'. {hint}")
 
 
 def _not_found(what: str, name: str, names: list[str], on_hub: bool) -> str:
     why = ", and the Hub is switched off (HF_HUB_OFFLINE)" if on_hub else ""
-    return f"No {what} '{name}' was found{why}. {nearest_names(name, names)}"
+    by_lowercase = {known.lower(): known for known in names}
+    if near := get_close_matches(name.lower().rpartition("/")[2], by_lowercase, n=3, cutoff=0.5):
+        hint = "Did you mean " + " or ".join(f"'{by_lowercase[known]}'" for known in near) + "?"
+    else:
+        hint = f"Names that work here: {', '.join(names)}." if names else "None is on this machine."
+    return f"No {what} '{name}' was found{why}. {hint}"

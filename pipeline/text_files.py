@@ -13,14 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.columns import NESTED
+from pipeline.columns import MISSING, NESTED
 from pipeline.exceptions import DataError
 
 MAX_ROWS = 5_000_000                # of one file
 MAX_COLUMNS = 1_000
 MAX_LINE_CHARACTERS = 10_000_000
 _ROWS_OF_CHUNK = 20_000             # held as Python objects; the rest is in Arrow, a fraction of the size
-_MISSING = {"", "NaN", "nan"}       # how spreadsheets and pandas write "nothing here" into a CSV file
 _NOT_OF_FILES = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"}      # no files' own
 _MARKS = {                          # the longer ones first: UTF-32's begins with UTF-16's
     "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
@@ -41,7 +40,7 @@ def read_delimited(path: Path, encoding: str, delimiter: str) -> pa.Table:
         if not columns:
             columns = _column_names(where, cells, delimiter)
         elif len(cells) == len(columns):
-            rows.add({name: None if cell in _MISSING else cell for name, cell in zip(columns, cells, strict=True)})
+            rows.add({name: None if cell in MISSING else cell for name, cell in zip(columns, cells, strict=True)})
         else:
             header = ", ".join(columns[:10]) + (", ..." if len(columns) > 10 else "")
             raise DataError(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from pipeline.config import RunConfig
 from pipeline.encoding import Encoded, encode, epoch_batches, micro_batches
@@ -118,16 +121,12 @@ class Training:
     def results(self) -> Iterator[StepResult | EvaluationResult]:
         """All that is still to come. `state()` may be taken whenever a result has been yielded."""
         while True:
-            if self._evaluation_is_due():
+            due = is_evaluated(self.step, self.steps_per_epoch, self.config.stop.evaluate_every)
+            if due and self.evaluated_step != self.step:
                 yield self._evaluate()
             if self.is_finished:
                 return
             yield self.take_step()
-
-    def _evaluation_is_due(self) -> bool:
-        return self.evaluated_step != self.step and is_evaluated(
-            self.step, self.steps_per_epoch, self.config.stop.evaluate_every
-        )
 
     def take_step(self) -> StepResult:
         """Raises: TrainingError before any weight is changed by a loss or gradient that is no number."""
@@ -294,7 +293,6 @@ def _computes_bf16(device: torch.device) -> bool:
 
 
 def memory_bytes(device: torch.device) -> int:
-    import psutil
     import torch
 
     if device.type == "cuda":
@@ -320,9 +318,6 @@ def keep_freed_memory() -> None:
     zeros: a tenth of a BERT-like model's step on a CPU.
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
-    import ctypes
-    import sys
-
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

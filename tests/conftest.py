@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -122,8 +123,6 @@ def fresh_accelerate() -> None:
 @pytest.fixture
 def run_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty run root; device locks apart from those of the machine's real runs, for child processes, too."""
-    import tempfile
-
     root = tmp_path / "runs"
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("VOLTA_HOME", str(root))
@@ -132,13 +131,39 @@ def run_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-@pytest.fixture
-def tiny_values(tiny_model: Path, tiny_data: Path) -> dict:
+def values_of_a_tiny_run(model: Path, data: Path) -> dict:
     """The values of a RunConfig that trains in a second or two: 192 examples, 12 steps an epoch."""
     return {
         "name": "tiny",
-        "data": {"source": str(tiny_data), "split": "random"},
-        "model": {"base": str(tiny_model)},
+        "data": {"source": str(data), "split": "random"},
+        "model": {"base": str(model)},
         "optim": {"learning_rate": 1e-3, "batch_size": 16, "epochs": 2},
         "hardware": {"precision": "fp32", "device": "cpu"},
     }
+
+
+@pytest.fixture
+def tiny_values(tiny_model: Path, tiny_data: Path) -> dict:
+    return values_of_a_tiny_run(tiny_model, tiny_data)
+
+
+@pytest.fixture(scope="session")
+def trained_root(tiny_model: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run root with `tiny`, trained by the command; what it said is in answer.json and stderr.txt."""
+    from tests.command import training_arguments, volta
+
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOLTA_HOME", str(root))
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("locks")))
+        answer = volta(*training_arguments(values_of_a_tiny_run(tiny_model, tiny_data)))
+    assert answer.status == 0, answer.stderr
+    (root / "answer.json").write_text(answer.stdout, encoding="utf-8")
+    (root / "stderr.txt").write_text(answer.stderr, encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def trained(trained_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VOLTA_HOME", str(trained_root))
+    return trained_root

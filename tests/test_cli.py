@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,34 +18,6 @@ from pipeline.config import FIELDS, RUN_NAME_RULE, make_config, preset_names
 from pipeline.runs import Status
 from pipeline.sources import PROJECT_ROOT
 from tests.command import Answer, training_arguments, volta
-
-
-@pytest.fixture(scope="module")
-def trained_root(tiny_model: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run root with `tiny`, trained by the command."""
-    values = {
-        "name": "tiny",
-        "data": {"source": str(tiny_data), "split": "random"},
-        "model": {"base": str(tiny_model)},
-        "optim": {"learning_rate": 0.001, "batch_size": 16, "epochs": 2},
-        "hardware": {"precision": "fp32", "device": "cpu"},
-    }
-    root = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VOLTA_HOME", str(root))
-        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("locks")))
-        answer = volta(*training_arguments(values))
-    assert answer.status == 0, answer.stderr
-    (root / "answer.json").write_text(answer.stdout, encoding="utf-8")
-    (root / "stderr.txt").write_text(answer.stderr, encoding="utf-8")
-    return root
-
-
-@pytest.fixture
-def trained(trained_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("VOLTA_HOME", str(trained_root))
-    return trained_root
-
 
 # train
 
@@ -297,92 +268,7 @@ def test_a_damaged_run_is_told_on_stderr_and_the_others_are_listed(run_root: Pat
     assert answer.stderr.startswith("bad: ") and "is not JSON" in answer.stderr
 
 
-# evaluate
-
-
-def test_evaluate_reads_other_data_by_the_columns_and_the_encoding_that_are_named(
-    trained: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    rows = [json.loads(line) for line in tiny_data.read_text(encoding="utf-8").splitlines()]
-    lines = ["né,was,urteil", *(f"x,{row['text']} {number} schön,{row['label']}" for number, row in enumerate(rows))]
-    path = tmp_path / "other.csv"
-    path.write_text("\n".join(lines), encoding="latin-1")
-    named = ["--text-column", "was", "--label-column", "urteil", "--encoding", "latin-1"]
-    [line] = volta("evaluate", "tiny", "--data", str(path), *named, "--split", "test").lines
-    assert (line["data"], line["n"]) == (str(path), 24)
-    assert volta("evaluate", "tiny", *named) == Answer(
-        2,
-        "",
-        "The run's own data are read as its config says. Leave columns and encoding out, or name other --data.\n",
-    )
-
-
-def test_evaluate_answers_with_one_line_of_metrics(trained: Path, tiny_data: Path) -> None:
-    answer = volta("evaluate", "tiny", "--split", "test")
-    [line] = answer.lines
-    assert answer.status == 0
-    assert {key: line[key] for key in ("run", "data", "split", "n")} == {
-        "run": "tiny", "data": str(tiny_data), "split": "test", "n": 24,
-    }
-    assert {"loss", "accuracy", "macro_f1", "f1", "ece", "per_label", "confusion_matrix"} <= set(line)
-    assert not (trained / "tiny/predictions/tiny/test.parquet").exists()
-
-
-def test_evaluating_the_best_model_gives_the_figures_of_its_training(trained: Path) -> None:
-    [line] = volta("evaluate", "tiny").lines
-    best = load_run("tiny").status().best
-    [logged] = [entry for entry in load_run("tiny").metrics() if "split" in entry and entry["step"] == best["step"]]
-    assert line["split"] == "validation"
-    assert line["macro_f1"] == best["value"]
-    assert line["loss"] == pytest.approx(logged["loss"], abs=1e-6)
-
-
-# predict
-
-
-def test_predict_answers_with_a_line_for_each_text_in_order(trained: Path) -> None:
-    answer = volta("predict", "tiny", "--text", "good great lovely", "--text", "bad — “awful”", "--text", "good " * 99)
-    assert answer.status == 0
-    assert [line["text"] for line in answer.lines] == ["good great lovely", "bad — “awful”", "good " * 99]
-    assert [line["truncated"] for line in answer.lines] == [False, False, True]
-    for line in answer.lines:
-        assert list(line) == ["text", "label", "label_id", "probabilities", "truncated"]
-        assert line["label"] == ["negative", "positive"][line["label_id"]]
-        assert sum(line["probabilities"].values()) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("content, expected", [
-    (b"good film\nbad film\n", ["good film", "bad film"]),
-    (b"\xef\xbb\xbfgood film\r\n\r\n  \nbad film", ["good film", "bad film"]),     # a byte-order mark, empty lines
-    ("good\u2028film\f\x85here\nbad".encode(), ["good\u2028film\f\x85here", "bad"]),     # these end no line
-])
-def test_predict_reads_a_file_with_a_sentence_per_line(
-    trained: Path, tmp_path: Path, content: bytes, expected: list[str]
-) -> None:
-    (tmp_path / "sentences.txt").write_bytes(content)
-    answer = volta("predict", "tiny", "--file", str(tmp_path / "sentences.txt"))
-    assert [json.loads(line)["text"] for line in answer.stdout.split("\n")[:-1]] == expected
-
-
-def test_predict_reads_standard_input(trained: Path) -> None:
-    answer = volta("predict", "tiny", "--file", "-", "--text", "first", stdin="second\nthird\n")
-    assert [line["text"] for line in answer.lines] == ["first", "second", "third"]
-
-
-@pytest.mark.parametrize("arguments, message", [
-    (["tiny"], "There is nothing to predict. Give --text SENTENCE or --file FILE."),
-    (["tiny", "--file", "none.txt"],
-     "none.txt cannot be read (No such file or directory). Give a text file with a sentence per line."),
-])
-def test_predict_refuses_what_it_cannot_read(trained: Path, arguments: list[str], message: str) -> None:
-    assert volta("predict", *arguments) == Answer(2, "", message + "\n")
-
-
-def test_predict_refuses_a_file_that_is_not_utf8(trained: Path, tmp_path: Path) -> None:
-    path = tmp_path / "latin.txt"
-    path.write_bytes("gut\nschön".encode("latin-1"))
-    message = f"{path} is not UTF-8 (byte 7). Convert it to UTF-8 first.\n"
-    assert volta("predict", "tiny", "--file", str(path)) == Answer(2, "", message)
+# The command itself
 
 
 def test_fields_lists_every_field_and_every_preset() -> None:
