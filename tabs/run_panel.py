@@ -9,25 +9,24 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import all_runs, run_names
-from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run, Status
 from reports.charts import Drawn, loss_chart, score_chart
 from reports.curves import read_curves
-from tabs.access import check_may_change
+from tabs.access import owner_only
 from tabs.shared import (
     Block,
     asked_run,
     begin_command,
     blocks_view,
     chart_view,
-    command_problem,
     count,
     duration,
     find_run,
+    finish_command,
     number,
-    problem,
     remember_in_url,
     text,
+    the_run,
 )
 
 FAST_SECONDS = 1.5  # between two looks at a run that is going on
@@ -164,33 +163,25 @@ def open_panel(request: gr.Request) -> Any:
     return gr.Dropdown(choices=names, value=asked if asked in names else next(iter(names), None))
 
 
+@owner_only(...)
 def stop_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
     """Ask the run to stop. The command is started before anything is shown, so that it also outlives the page."""
     yield from _command_on_run(
-        profile, name, ["stop"], "Asked {} to stop: it finishes its step and saves. After 60 s it is ended by force."
+        name, ["stop"], "Asked {} to stop: it finishes its step and saves. After 60 s it is ended by force."
     )
 
 
+@owner_only(...)
 def resume_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
-    yield from _command_on_run(profile, name, ["resume", "--detach"], "Starting {} again …")
+    yield from _command_on_run(name, ["resume", "--detach"], "Starting {} again …")
 
 
-def _command_on_run(
-    profile: gr.OAuthProfile | None, name: str | None, command: list[str], words: str
-) -> Iterator[list[Block]]:
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-        return
-    run = find_run(name)
-    if run is None:
-        yield [text("No run is chosen. Choose one under 'Run'.", "problem")]
-        return
+def _command_on_run(name: str | None, command: list[str], words: str) -> Iterator[list[Block]]:
+    run = the_run(name, "No run is chosen. Choose one under 'Run'.")
     process = begin_command([*command, "--", run.name])  # --: a run's name may begin with a dash
     yield [text(words.format(run.name), "note")]
-    failed = command_problem(process)
-    yield [text(failed, "problem")] if failed else []
+    finish_command(process)
+    yield []
 
 
 def build_run_panel(demo: gr.Blocks) -> Panel:

@@ -10,11 +10,10 @@ import gradio as gr
 
 from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, unpack_run
 from pipeline.catalog import all_runs
-from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run
 from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
-from tabs.access import check_may_change
+from tabs.access import owner_only
 from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
 from tabs.runs_view import (
     chosen_runs,
@@ -30,13 +29,13 @@ from tabs.shared import (
     begin_command,
     blocks_view,
     chart_view,
-    command_problem,
     count,
     download_folder,
     find_run,
-    problem,
+    finish_command,
     tab_heading,
     text,
+    the_run,
 )
 
 NUM_CHARTS = 2 + len(training_charts([]))
@@ -105,41 +104,25 @@ def show_run(name: str | None) -> list[Any]:
     return [detail_blocks(run), *record_blocks(run), log]
 
 
+@owner_only(...)
 def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any]:
     """Evaluate on test, and keep the predictions: they are shown from then on."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-        return
-    run = find_run(name)
-    if run is None:
-        yield [text(NO_RUN, "problem")]
-        return
+    run = the_run(name, NO_RUN)
     process = begin_command(["evaluate", "--split", "test", "--save", "--", run.name])
     yield [text(f"Predicting the test examples with {run.name} …", "note")]
-    failed = command_problem(process)
-    yield [text(failed, "problem")] if failed else []
+    finish_command(process)
+    yield []
 
 
+@owner_only(None, ...)      # it takes disk, and may hold texts that are not everybody's
 def zip_run(profile: gr.OAuthProfile | None, name: str | None) -> tuple[Any, list[Block]]:
     """A zip of the run's record, for the browser to fetch, and what there is to say."""
-    try:
-        check_may_change(profile)       # it takes disk, and may hold texts that are not everybody's
-    except WorkbenchError as exception:
-        return gr.DownloadButton(value=None), [problem(exception)]
-    run = find_run(name)
-    if run is None:
-        return gr.DownloadButton(value=None), [text(NO_RUN, "problem")]
-    return gr.DownloadButton(value=str(pack_run(run, download_folder()))), []
+    return gr.DownloadButton(value=str(pack_run(the_run(name, NO_RUN), download_folder()))), []
 
 
+@owner_only(...)
 def bring_in(profile: gr.OAuthProfile | None, path: str) -> list[Block]:
-    try:
-        check_may_change(profile)
-        run = unpack_run(Path(path))
-    except WorkbenchError as exception:
-        return [problem(exception)]
+    run = unpack_run(Path(path))
     return [text(f"{run.name} is in the list now. Tick it to see its curves.", "note")]
 
 
@@ -163,27 +146,16 @@ def _what_goes(run: Run) -> str:
     )
 
 
+@owner_only(..., gr.update(visible=False))
 def delete_for_good(profile: gr.OAuthProfile | None, name: str | None) -> tuple[list[Block], Any]:
-    run = find_run(name)
-    try:
-        check_may_change(profile)
-        if run is None:
-            return [text("That run is no more.", "note")], gr.Button(visible=False)
-        delete_run(run)
-    except WorkbenchError as exception:
-        return [problem(exception)], gr.Button(visible=False)
+    delete_run(the_run(name, "That run is no more."))
     return [text(f"{name} is deleted.", "note")], gr.Button(visible=False)
 
 
+@owner_only(..., gr.skip())
 def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) -> tuple[list[Block], str]:
     """Keep a note in the run's record. Returns the message, and what is left in the box."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        return [problem(exception)], words
-    run = find_run(name)
-    if run is None:
-        return [text(NO_RUN, "problem")], words
+    run = the_run(name, NO_RUN)
     if not words.strip():
         return [text("Write a note first.", "problem")], words
     if len(words) > MAX_NOTE:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from pipeline.catalog import all_runs, load_run
-from pipeline.exceptions import WorkbenchError
+from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.jobs import start_command
 from pipeline.runs import Run
 from tabs.terms import meaning
@@ -149,6 +149,14 @@ def find_run(name: str | None) -> Run | None:
         return None
 
 
+def the_run(name: str | None, otherwise: str) -> Run:
+    """The run. Raises: RunError that says `otherwise`."""
+    run = find_run(name)
+    if run is None:
+        raise RunError(otherwise)
+    return run
+
+
 def asked_run(request: gr.Request, tab: str) -> str | None:
     """The run that the page's address names for this tab."""
     query = request.query_params
@@ -215,13 +223,16 @@ def answer_of_command(arguments: list[str]) -> dict[str, Any]:
     return values
 
 
-def command_problem(process: subprocess.Popen[str]) -> str | None:
-    """Wait for the command: None when it is done, else the sentence it left on stderr."""
+def finish_command(process: subprocess.Popen[str]) -> None:
+    """Wait for the command. Raises: CommandError with the sentence it left on stderr."""
     try:
         _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"The command has not ended in {duration(COMMAND_SECONDS)}. Look at the run's log before trying again."
-    return _last_line(stderr, process.returncode) if process.returncode else None
+        raise CommandError(
+            f"The command has not ended in {duration(COMMAND_SECONDS)}. Look at the run's log before trying again."
+        ) from None
+    if process.returncode:
+        raise CommandError(_last_line(stderr, process.returncode))
 
 
 def _last_line(stderr: str, status: int) -> str:

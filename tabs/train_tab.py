@@ -13,7 +13,7 @@ from pipeline.catalog import run_names
 from pipeline.config import FIELDS, preset_names, read_preset
 from pipeline.exceptions import WorkbenchError
 from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
-from tabs.access import check_may_change
+from tabs.access import check_may_change, owner_only
 from tabs.data_view import data_blocks
 from tabs.plan_view import plan_blocks
 from tabs.run_panel import build_run_panel, look_anew, remember_run
@@ -22,7 +22,7 @@ from tabs.shared import (
     answer_of_command,
     begin_command,
     blocks_view,
-    command_problem,
+    finish_command,
     kept_by_browser,
     problem,
     read_kept,
@@ -90,14 +90,11 @@ def describe(preset: str, *form: Values) -> list[Any]:
     ]
 
 
+@owner_only(...)    # a source may be any file that this machine can read
 def report_data(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list[Block]]:
     yield [text("Reading the data …", "hint")]
-    try:
-        check_may_change(profile)  # a source may be any file that this machine can read
-        values = _values(form)
-        yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
-    except WorkbenchError as exception:
-        yield [problem(exception)]
+    values = _values(form)
+    yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
 
 
 def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], list[str]]]:
@@ -116,12 +113,9 @@ def drop_outdated_plan(planned_for: list[str], preset: str, *form: Values) -> An
     return gr.skip() if planned_for == config_arguments(preset, _values(form)) else []
 
 
+@owner_only(gr.skip(), ...)
 def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[Block]]:
     """Keep an uploaded file in the run root, where a resume will still find it, and make it the source."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        return gr.skip(), [problem(exception)]
     source = Path(path)
     kept = run_root() / "_uploads" / source.parent.name[:16] / source.name  # gradio's folder is a hash of the content
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -129,25 +123,16 @@ def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[B
     return str(kept), []
 
 
+@owner_only(..., gr.skip(), gr.skip())
 def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], Any, Any]]:
     """Run the command that is shown. Yields the message, the run picker and the name for the next run."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        yield [problem(exception)], gr.skip(), gr.skip()
-        return
     values = _values(form)
+    name = values["name"]
     process = begin_command(train_arguments(preset, values))
     yield [text("Checking data and model, then starting …", "note")], gr.skip(), gr.skip()
-    if failed := command_problem(process):
-        yield [text(failed, "problem")], gr.skip(), gr.skip()
-    else:
-        name = values["name"]
-        yield (
-            [text(f"Started {name}. It goes on when this page is closed.", "note")],
-            gr.Dropdown(choices=run_names(), value=name),
-            free_name(preset),
-        )
+    finish_command(process)
+    started = text(f"Started {name}. It goes on when this page is closed.", "note")
+    yield [started], gr.Dropdown(choices=run_names(), value=name), free_name(preset)
 
 
 def _values(form: tuple[Values, ...]) -> dict[str, Values]:
