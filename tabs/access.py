@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from pipeline.exceptions import WorkbenchError
+from reports.words import say
 from tabs.shared import problem
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -33,10 +34,7 @@ def check_may_change(profile: gr.OAuthProfile | None) -> None:
         return
     owner = os.environ.get("SPACE_AUTHOR_NAME")
     if profile is None or not owner or profile.username != owner:
-        raise AccessError(
-            "Only the owner of this Space starts, stops and resumes runs, and uploads or reads data. "
-            "Sign in as the owner, or duplicate the Space to have one of your own."
-        )
+        raise AccessError(say("access.owner_only"))
 
 
 def owner_only(*answer: Any) -> Callable[[Handler], Handler]:

@@ -18,19 +18,9 @@ from tabs import predict_tab
 from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page
 from tabs.run_panel import follow, run_blocks, run_facts
 from tabs.shared import CommandError, begin_command, count, duration, finish_command, number
-from tabs.terms import meaning
 from tabs.train_tab import keep_upload
 
 PROJECT_ROOT = Path(__file__).parents[1]
-
-
-@pytest.mark.parametrize("name, begins", [
-    ("macro F1", "Mean of the labels' F1"), ("macro F1 (95%)", "Mean of the labels' F1"), ("F1", "Harmonic mean"),
-    ("loss before", "Cross-entropy"), ("pieces: median", "What the tokenizer"), ("positive", ""), ("pi", ""),
-])
-def test_a_columns_term_is_explained(name: str, begins: str) -> None:
-    found = meaning(name)
-    assert found.startswith(begins) and bool(found) == bool(begins)
 
 
 @pytest.fixture
