@@ -10,27 +10,36 @@ import sys
 import threading
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from pipeline.serving import query_route
 from pipeline.sources import PROJECT_ROOT, run_root
+from reports.words import say
 from tabs.access import sign_in_button
+from tabs.language import KnowsLanguage, Page, in_all_languages, language_picker
 from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
 from tabs.predict_tab import build_predict_tab, warm_up
 from tabs.runs_tab import build_runs_tab
 from tabs.train_tab import build_train_tab
 
 
-def build_page() -> gr.Blocks:
+def build_page() -> Page:
+    return in_all_languages(build_in_one_language, page_head)
+
+
+def build_in_one_language() -> Page:
     # Files that went through the page are removed after a day.
-    with gr.Blocks(title="Volta", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
-        gr.Markdown("# Volta", elem_id="title")
+    with Page(title="Volta", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        with gr.Row(elem_classes="volta-top"):
+            gr.Markdown("# Volta", elem_id="title")
+            language_picker()
         sign_in_button()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Predict", id="predict") as tab:
+            with gr.Tab(say("tabs.predict"), id="predict") as tab:
                 build_predict_tab(demo, tab)
-            with gr.Tab("Train", id="train") as tab:
+            with gr.Tab(say("tabs.train"), id="train") as tab:
                 build_train_tab(demo, tab)
-            with gr.Tab("Runs", id="runs") as tab:
+            with gr.Tab(say("tabs.runs"), id="runs") as tab:
                 build_runs_tab(demo, tab)
         opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
         opened.then(None, None, None, js="volta.open")
@@ -59,15 +68,14 @@ def launch(demo: gr.Blocks, host: str, port: int) -> None:
         server_port=port,
         theme=make_theme(),
         css_paths=CSS_PATH,
-        head=page_head(),
-        footer_links=["api", "settings"],
+        footer_links=["api"],     # no settings: the language is chosen above
         run_history=False,
         strict_cors=True,
         enable_monitoring=False,
         ssr_mode=False,
         max_file_size="500mb",
         blocked_paths=[str(run_root()), str(PROJECT_ROOT)],
-        app_kwargs={"routes": [query_route(), plotly_route()]},
+        app_kwargs={"routes": [query_route(), plotly_route()], "middleware": [Middleware(KnowsLanguage)]},
         prevent_thread_lock=True,
         quiet=True,
     )

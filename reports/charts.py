@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reports.curves import Curves, Series, smoothed, thinned
+from reports.words import say
 
 # Middle tones: each has at least 3:1 on a white and on a black page. Never told apart by colour alone: names, dashes.
 TEAL = "#0d9488"
@@ -51,7 +52,7 @@ class _Line:
     """One line of a chart for each run: a column of its steps, or of its evaluations."""
 
     column: str
-    name: str
+    words: str                  # key of its name
     of_evaluations: bool = False
     dash: str = "solid"
     scale: float = 1.0
@@ -59,9 +60,9 @@ class _Line:
     is_noisy: bool = False      # shown as it is, too, faintly
 
 
-TRAIN_LOSS = _Line("loss", "train (smoothed)", is_smoothed=True, is_noisy=True)
+TRAIN_LOSS = _Line("loss", "train", is_smoothed=True, is_noisy=True)
 VALIDATION_LOSS = _Line("loss", "validation", of_evaluations=True, dash="dot")
-MACRO_F1 = _Line("macro_f1", "macro F1", of_evaluations=True)
+MACRO_F1 = _Line("macro_f1", "macro_f1", of_evaluations=True)
 ACCURACY = _Line("accuracy", "accuracy", of_evaluations=True, dash="dot")
 
 
@@ -74,31 +75,35 @@ def plotly_script() -> Path:
 
 def loss_chart(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> Chart:
     """Loss of the training steps and of the evaluations on validation, in nats per example."""
-    return _chart(f"Loss{_on(runs)}", runs, view, [TRAIN_LOSS, VALIDATION_LOSS], "nats per example", "step")
+    return _chart(_on("loss_title", runs), runs, view, [TRAIN_LOSS, VALIDATION_LOSS], say("chart.nats"), "step")
 
 
 def score_chart(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> Chart:
     """Macro F1 and accuracy on validation."""
-    return _chart(f"Macro F1 and accuracy{_on(runs)}", runs, view, [MACRO_F1, ACCURACY], "", "evaluation")
+    return _chart(_on("score_title", runs), runs, view, [MACRO_F1, ACCURACY], "", "evaluation")
 
 
 def training_charts(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> list[Chart]:
     """Learning rate, gradient norm, speed and memory of the training steps."""
-    lines = {
-        "Learning rate": (_Line("learning_rate", "learning rate"), ""),
-        "Gradient norm, before clipping": (_Line("grad_norm", "norm (smoothed)", is_smoothed=True), ""),
-        "Examples per second": (_Line("examples_per_second", "examples (smoothed)", is_smoothed=True), ""),
-        "Tokens per second, padding aside": (_Line("tokens_per_second", "tokens (smoothed)", is_smoothed=True), ""),
-        "Memory": (_Line("memory_bytes", "memory", scale=1e-9), "GB"),
-    }
-    return [_chart(title, runs, view, [line], y_title, "step") for title, (line, y_title) in lines.items()]
+    lines = [
+        _Line("learning_rate", "learning_rate"),
+        _Line("grad_norm", "norm", is_smoothed=True),
+        _Line("examples_per_second", "examples", is_smoothed=True),
+        _Line("tokens_per_second", "tokens", is_smoothed=True),
+        _Line("memory_bytes", "memory", scale=1e-9),
+    ]
+    return [
+        _chart(say(f"chart.{line.words}_title"), runs, view, [line], "GB" if line.words == "memory" else "", "step")
+        for line in lines
+    ]
 
 
-def _on(runs: Sequence[Drawn]) -> str:
-    """On how many examples the figures stand, where it is the same for all."""
+def _on(title: str, runs: Sequence[Drawn]) -> str:
+    """The title, and on how many examples the figures stand, where it is the same for all."""
     sizes = {run.num_validation for run in runs}
     size = sizes.pop() if len(sizes) == 1 else None
-    return f", validation n = {size:,}" if size else ""
+    words = say(f"chart.{title}")
+    return say("chart.on_validation", title=words, n=f"{size:,}") if size else words
 
 
 def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line], y_title: str, first: str) -> Chart:
@@ -107,8 +112,7 @@ def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line]
         for line in lines:
             traces += _traces(run, index, len(runs), line, view)
     if not any(trace["x"] for trace in traces):
-        begins = f"The curve begins with the first {first} of a run." if runs else "Choose a run to see its curve."
-        return {"title": title, "figure": None, "empty": begins}
+        return {"title": title, "figure": None, "empty": say(f"chart.begins_with_{first}" if runs else "chart.choose")}
     layout = {
         # Constant while the same runs are drawn: the reader's zoom outlives an update.
         "uirevision": " ".join([view.axis, *(run.name for run in runs)]),
@@ -123,10 +127,10 @@ def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line]
 
 
 def _x_axis(axis: Axis) -> dict[str, Any]:
+    title = {"text": say(f"chart.{axis}_axis")}
     if axis == "step":  # at least ten steps wide: a single point would have an axis of fractions
-        return {"title": {"text": "step"}, "tickformat": ",d", "autorangeoptions": {"include": [0, 10]}}
-    words = {"epoch": "epoch", "minutes": "minutes in training steps"}
-    return {"title": {"text": words[axis]}, "rangemode": "tozero"}
+        return {"title": title, "tickformat": ",d", "autorangeoptions": {"include": [0, 10]}}
+    return {"title": title, "rangemode": "tozero"}
 
 
 def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> list[dict[str, Any]]:
@@ -139,10 +143,11 @@ def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> l
     alone = num_runs == 1
     # One run: its lines differ by colour, too. Several: a colour each, and lines differ by their dashes.
     color = RUN_COLORS[index % len(RUN_COLORS)] if not alone else ORANGE if line.dash == "dot" else TEAL
-    name = line.name if smooth or not line.is_smoothed else line.name.removesuffix(" (smoothed)")
+    plain = say(f"chart.{line.words}")
+    name = say("chart.smoothed", name=plain) if smooth else plain
     trace = {
         "type": "scatter",
-        "name": name if alone else f"{run.name}, {name}",
+        "name": name if alone else say("chart.of_run", run=run.name, name=name),
         "x": _json(x),
         "y": _json(series["smoothed"] * line.scale),
         "mode": "lines+markers" if line.of_evaluations and len(x) <= MAX_MARKERS else "lines",
@@ -153,7 +158,7 @@ def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> l
     if not (line.is_noisy and smooth and alone):
         return [trace]
     faint = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
-    return [{**trace, "name": name.removesuffix(" (smoothed)"), "y": _json(y), **faint}, trace]
+    return [{**trace, "name": plain, "y": _json(y), **faint}, trace]
 
 
 def _x(series: Series, axis: Axis) -> np.ndarray:

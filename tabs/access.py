@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from functools import wraps
+from inspect import isgeneratorfunction
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from pipeline.exceptions import WorkbenchError
+from reports.words import say
+from tabs.shared import problem
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class AccessError(WorkbenchError):
@@ -18,7 +26,7 @@ def is_on_space() -> bool:
 
 
 def check_may_change(profile: gr.OAuthProfile | None) -> None:
-    """To be called first in every handler that starts, stops or resumes a run, keeps an upload, or reads a data source.
+    """To be asked first in every handler that starts, stops or resumes a run, keeps an upload, or reads a data source.
 
     Raises: AccessError on a Space, unless its owner is signed in.
     """
@@ -26,10 +34,33 @@ def check_may_change(profile: gr.OAuthProfile | None) -> None:
         return
     owner = os.environ.get("SPACE_AUTHOR_NAME")
     if profile is None or not owner or profile.username != owner:
-        raise AccessError(
-            "Only the owner of this Space starts, stops and resumes runs, and uploads or reads data. "
-            "Sign in as the owner, or duplicate the Space to have one of your own."
-        )
+        raise AccessError(say("access.owner_only"))
+
+
+def owner_only(*answer: Any) -> Callable[[Handler], Handler]:
+    """Of a handler whose first input is the visitor's profile: asks who that is, and tells a WorkbenchError.
+
+    `answer` is what the outputs get then, with `...` where the message stands.
+    """
+
+    def guard(handler: Handler) -> Any:
+        @wraps(handler)     # through it, gradio reads the handler's own signature
+        def steps(profile: gr.OAuthProfile | None, *inputs: Any) -> Iterator[Any]:
+            try:
+                check_may_change(profile)
+                result = handler(profile, *inputs)
+                yield from result if isgeneratorfunction(handler) else [result]
+            except WorkbenchError as exception:
+                values = [[problem(exception)] if value is ... else value for value in answer]
+                yield values if len(values) > 1 else values[0]
+
+        @wraps(handler)
+        def once(*inputs: Any) -> Any:
+            return next(steps(*inputs))
+
+        return steps if isgeneratorfunction(handler) else once
+
+    return guard
 
 
 def sign_in_button() -> None:

@@ -6,7 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import RunConfig
-from tabs.shared import Block, count, number, table, text
+from reports.words import say, translate
+from tabs.plan_view import rows_told
+from tabs.shared import Block, column, columns, count, named, number, table, text
 
 if TYPE_CHECKING:
     from pipeline.data_report import DataReport, SplitReport
@@ -31,12 +33,12 @@ def data_blocks(config: RunConfig) -> list[Block]:
 
 def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:
     """Sizes, what should be heeded, and the rest as tables."""
-    sizes = " · ".join(f"{count(split.rows)} {name}" for name, split in report.splits.items())
+    sizes = rows_told({name: split.rows for name, split in report.splits.items()})
     left_out = " · ".join(f"{count(rows)} {reason}" for reason, rows in report.dropped.items())
     return [
         text(f"{sizes} · {_steps(report.splits['train'].rows, config)}"),
         *(text(sentence, "problem") for sentence in report.sentences() if sentence.startswith("Caution")),
-        text(report.place + (f" Left out: {left_out}." if left_out else ""), "note"),
+        text(say("data.left_out", place=report.place, reasons=left_out) if left_out else report.place, "note"),
         splits_table(report),
         shared_table(report),
         source_table(report),
@@ -45,41 +47,31 @@ def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:
 
 def _steps(num_train: int, config: RunConfig) -> str:
     steps = math.ceil(num_train / config.optim.batch_size) * config.optim.epochs
-    return f"{count(steps)} steps of {count(config.optim.batch_size)} examples"
+    return say("data.steps", steps=count(steps), size=count(config.optim.batch_size))
 
 
 def splits_table(report: DataReport) -> Block:
     """A row per split: rows, the share of each label, lengths, repeats."""
     labels = list(report.splits["train"].labels)
-    shares: list[str] = labels if len(labels) <= MAX_LABEL_COLUMNS else ["smallest label", "largest label"]
-    numeric = [
-        "rows",
-        *shares,
-        "words: median",
-        "95%",
-        "longest",
-        "pieces: median",
-        "95%",
-        "longest",
-        "truncated",
-        "repeated",
-        "several labels",
+    few = len(labels) <= MAX_LABEL_COLUMNS
+    heads = [
+        column("split"),
+        column("rows", "number"),
+        *(columns("number", "smallest_label", "largest_label") if not few else (named(x, "number") for x in labels)),
+        *columns("number", "words_median", "p95", "longest", "pieces_median", "p95", "longest"),
+        *columns("number", "truncated", "repeated", "several_labels"),
     ]
     rows = [
-        [name, count(split.rows), *_shares(split, shares), *_lengths(split)] for name, split in report.splits.items()
+        [say(f"splits.{name}"), count(split.rows), *_shares(split, labels if few else None), *_lengths(split)]
+        for name, split in report.splits.items()
     ]
-    return table(
-        "Splits: label shares, lengths, duplicates", [("split", ""), *((name, "number") for name in numeric)], rows
-    )
+    return table(say("data.splits"), heads, rows)
 
 
-def _shares(split: SplitReport, columns: list[str]) -> list[str]:
+def _shares(split: SplitReport, labels: list[str] | None) -> list[str]:
+    """Of these labels, else the smallest and the largest."""
     shares = {label: rows / split.rows if split.rows else 0.0 for label, rows in split.labels.items()}
-    chosen = (
-        [shares[label] for label in columns]
-        if set(columns) <= set(shares)
-        else [min(shares.values()), max(shares.values())]
-    )
+    chosen = [shares[label] for label in labels] if labels else [min(shares.values()), max(shares.values())]
     return [number(share) for share in chosen]
 
 
@@ -101,31 +93,30 @@ def shared_table(report: DataReport) -> Block:
     """How many texts of one split are known from another: a leak makes a model look better than it is."""
     rows = [
         (
-            f"{shared.second} in {shared.first}",
+            say("data.second_in_first", second=say(f"splits.{shared.second}"), first=say(f"splits.{shared.first}")),
             count(shared.rows),
             count(shared.exactly),
             count(shared.normalised),
-            f"{count(shared.contained)} of {count(shared.contained_rows)}",
+            say("data.part", n=count(shared.contained), all=count(shared.contained_rows)),
         )
         for shared in report.shared
     ]
-    columns = ["rows", "the same text", "but for case and punctuation", "one inside the other"]
-    return table("Texts shared between splits", [("texts of", ""), *((name, "number") for name in columns)], rows)
+    heads = [column("texts_of"), *columns("number", "rows", "exactly", "normalised", "contained")]
+    return table(say("data.shared"), heads, rows)
 
 
 def source_table(report: DataReport) -> Block:
     """What the source itself has, before anything was limited, cleaned or left out."""
     rows = [
-        (name, *map(count, (found.rows, found.unlabelled, found.empty, found.repeated, found.contradictory)))
+        (translate(f"splits.{name}", name), *map(count, numbers))
         for name, found in report.source.items()
+        for numbers in [(found.rows, found.unlabelled, found.empty, found.repeated, found.contradictory)]
     ]
-    columns = ["rows", "unlabelled", "empty", "repeated", "several labels"]
-    return table("The source as it was found", [("split", ""), *((name, "number") for name in columns)], rows)
+    heads = [column("split"), *columns("number", "rows", "unlabelled", "empty", "repeated", "several_labels")]
+    return table(say("data.source"), heads, rows)
 
 
 def preview_table(rows: list[dict[str, Any]]) -> Block:
     """The first texts as the source has them, after cleaning, and as the model reads them."""
     cells = [(row["raw"], row["cleaned"], " ".join(row["pieces"]), " ".join(map(str, row["ids"]))) for row in rows]
-    return table(
-        "The first training texts", [("raw", "text"), ("cleaned", "text"), ("pieces", "text"), ("ids", "text")], cells
-    )
+    return table(say("data.preview"), columns("text", "raw", "cleaned", "pieces", "ids"), cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from reports.charts import plotly_script
+from reports.words import language, words_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -96,8 +98,10 @@ def make_theme() -> gr.themes.Base:
 
 
 def page_head() -> str:
-    """The page's own script, inline: it must be there before any component runs its js_on_load."""
-    return f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
+    """The page's own script and its words, inline: it must be there before any component runs its js_on_load."""
+    words = {key: words for key, words in words_of(language()).items() if key.startswith("script.")}
+    told = json.dumps(words, ensure_ascii=False).replace("<", "\\u003c")
+    return f"<script>window.voltaWords = {told};\n{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 
 
 def plotly_route() -> Route:

@@ -8,6 +8,9 @@ window.volta = (() => {
     return node;
   };
   const put = (parent, ...children) => (parent.append(...children), parent);
+  // In the reader's language: the part "script" of reports/words
+  const say = (key, values = {}) => window.voltaWords[`script.${key}`].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  document.documentElement.lang = say("locale");
 
   // Blocks: the kinds that tabs/shared.py makes
 
@@ -58,7 +61,7 @@ window.volta = (() => {
     const track = put(make("div", "volta-progress"), make("span"));
     track.firstChild.style.width = `${100 * share}%`;
     track.setAttribute("role", "progressbar");
-    track.setAttribute("aria-label", `Progress of ${name}`);
+    track.setAttribute("aria-label", say("progress", { run: name }));
     track.setAttribute("aria-valuenow", Math.round(100 * share));
     return put(make("section"), line, track);
   };
@@ -81,7 +84,7 @@ window.volta = (() => {
     const show = () => line.classList.toggle("volta-scored", (withNumbers = box.checked));
     box.addEventListener("change", show);
     show();
-    return put(make("section"), line, put(make("label", "volta-check"), box, "Numbers"));
+    return put(make("section"), line, put(make("label", "volta-check"), box, say("numbers_of_words")));
   };
 
   const tries = ({ label, items }) => {
@@ -89,7 +92,7 @@ window.volta = (() => {
     list.setAttribute("aria-label", label);
     items.forEach(({ text, verdict }) => {
       const button = make("button", "", text);
-      button.title = "Come back to this sentence";
+      button.title = say("come_back");
       button.addEventListener("click", () => {
         const box = document.querySelector("#predict-text textarea");
         box.value = text;
@@ -101,9 +104,15 @@ window.volta = (() => {
     return put(make("section"), make("h3", "", label), list);
   };
 
+  // Of this page, but for these; what else the address says stays.
+  const addressOf = (values) => {
+    const url = new URL(location.href);
+    Object.entries(values).forEach(([name, value]) => url.searchParams.set(name, value));
+    return url.href;
+  };
   const link = ({ text, tab, run }) => {
     const anchor = make("a", "", text);
-    anchor.href = `?tab=${encodeURIComponent(tab)}&run=${encodeURIComponent(run)}`;
+    anchor.href = addressOf({ tab, run });
     return put(make("p"), anchor);
   };
 
@@ -111,7 +120,7 @@ window.volta = (() => {
     const pre = make("pre", "volta-log", text);
     pre.tabIndex = 0; // so that the keyboard can scroll it
     pre.setAttribute("role", "region");
-    pre.setAttribute("aria-label", label ?? "Log");
+    pre.setAttribute("aria-label", label ?? say("log"));
     return pre;
   };
   const text = ({ text, tone, field }) => {
@@ -127,7 +136,24 @@ window.volta = (() => {
 
   const folded = ({ summary, text }) => put(make("details", "volta-folded"), make("summary", "", summary), make("p", "volta-note", text));
   const heading = ({ text }) => make("h3", "", text);
-  const kinds = { heading, folded, table, bars, words, tries, run, link, log, text };
+  const languages = ({ items }) => {
+    const list = make("nav");
+    list.setAttribute("aria-label", say("languages"));
+    items.forEach(({ code, name }) => {
+      const anchor = make("a", "", name);
+      anchor.lang = code;
+      anchor.href = `?lang=${code}`;
+      if (say("locale").startsWith(code)) anchor.setAttribute("aria-current", "true");
+      anchor.addEventListener("click", (event) => {
+        event.preventDefault();
+        document.cookie = `volta-language=${code}; path=/; max-age=31536000; SameSite=Lax`;
+        location.assign(addressOf({ lang: code })); // the cookie may be refused in a frame, as on the Hub
+      });
+      put(list, anchor);
+    });
+    return list;
+  };
+  const kinds = { heading, folded, table, bars, words, tries, run, link, log, text, languages };
   // What the reader was in the middle of, by the label of the part: a new drawing takes it up again.
   const remembered = (element) => {
     const parts = [...element.querySelectorAll("[aria-label]")].map((part) => [
@@ -173,8 +199,8 @@ window.volta = (() => {
   const runs = (element, props, watch, trigger) => {
     let sorted = { column: null, down: true }; // null: as they came, newest first
     const search = make("input", "volta-search");
-    Object.assign(search, { type: "search", placeholder: "Search runs" });
-    search.setAttribute("aria-label", "Search runs");
+    Object.assign(search, { type: "search", placeholder: say("search") });
+    search.setAttribute("aria-label", say("search"));
     const list = make("div");
     element.replaceChildren(search, list);
 
@@ -206,11 +232,11 @@ window.volta = (() => {
       const box = make("input");
       Object.assign(box, { type: "checkbox", checked: on });
       box.dataset.run = run.name;
-      box.setAttribute("aria-label", `Show ${run.name}`);
+      box.setAttribute("aria-label", say("show", { run: run.name }));
       box.addEventListener("change", () => tick(run.name, box.checked));
       const row = put(make("tr", on ? "volta-ticked" : ""), put(make("td"), box));
       run.cells.forEach((text, i) => {
-        const state = columns[i].name === "state" ? ` volta-state volta-${run.state}` : "";
+        const state = columns[i].kind === "state" ? ` volta-state volta-${run.state}` : "";
         put(row, make("td", (columns[i].kind === "number" ? "volta-number" : "") + state, text));
       });
       row.addEventListener("click", (event) => event.target === box || box.click());
@@ -241,7 +267,7 @@ window.volta = (() => {
       const body = put(make("tbody"), ...shown.map((run) => line(run, columns, on.has(run.name))));
       put(scroll, put(make("table"), head(columns), body));
       search.hidden = !rows.length;
-      const none = rows.length ? "No run has these words. Search for others." : empty;
+      const none = rows.length ? say("no_match") : empty;
       list.replaceChildren(shown.length ? scroll : make("p", "volta-hint", none));
       [scroll.scrollTop, scroll.scrollLeft] = [top, left];
       if (sorting >= 0) list.querySelectorAll(".volta-sort")[sorting]?.focus();
@@ -300,7 +326,7 @@ window.volta = (() => {
 
   const chart = (element, props, watch) => {
     const heading = make("h3"), plot = make("div", "volta-plot"), empty = make("p", "volta-hint");
-    const details = put(make("details", "volta-numbers"), make("summary", "", "The numbers"));
+    const details = put(make("details", "volta-numbers"), make("summary", "", say("numbers")));
     element.replaceChildren(heading, empty, plot, details);
     const fill = () => {
       if (details.open && props.value?.figure) details.replaceChildren(details.firstChild, numbers(props.value));
@@ -310,7 +336,7 @@ window.volta = (() => {
       const value = props.value; // the newest: it may have changed while plotly was loading
       const drawable = Plotly && value?.figure;
       heading.textContent = value?.title ?? "";
-      const away = value?.figure && !Plotly ? "The chart could not be drawn: the app did not answer. Reload the page." : null;
+      const away = value?.figure && !Plotly ? say("away") : null;
       empty.textContent = drawable ? "" : (away ?? value?.empty ?? "");
       plot.hidden = details.hidden = !drawable;
       if (!drawable) return;

@@ -4,36 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabs.shared import Block, count, duration, number, table, text
+from reports.words import say
+from tabs.shared import Block, column, count, duration, number, table, text
 
 MAX_SHARES = 8      # labels of a split that are told
 
 
 def plan_blocks(plan: dict[str, Any]) -> list[Block]:
     """What `python -m pipeline plan` printed, in a line each."""
-    rows = " · ".join(f"{count(rows)} {split}" for split, rows in plan["rows"].items())
-    told = [
-        ("Examples", rows),
-        ("Labels in train", _shares(plan["label_shares"]["train"])),
-        ("Steps", f"{count(plan['steps'])}, the first {count(plan['warmup_steps'])} of them warm-up"),
-        ("Evaluations", f"{count(plan['evaluations'])}, with the one before the first step"),
-        ("Learning rate", f"{plan['learning_rate']:g} at its peak, for all parameters"),
-        ("Parameters", f"{_millions(plan['trainable_parameters'])} of {_millions(plan['parameters'])} train"),
-        ("Device", f"{plan['device']}, {plan['precision']}, {_gigabytes(plan['free_memory_bytes'])} free"),
-        ("Peak memory", f"about {_gigabytes(plan['peak_memory_bytes'])}"),
-        ("Time", f"about {duration(plan['seconds'])} ({1e3 * plan['seconds_per_step']:,.0f} ms a step, measured here)"),
-    ]
-    blocks = [table("Before you start", [("what", ""), ("how much", "text")], told)]
+    trainable, parameters = _millions(plan["trainable_parameters"]), _millions(plan["parameters"])
+    free, peak = _gigabytes(plan["free_memory_bytes"]), _gigabytes(plan["peak_memory_bytes"])
+    time, step = duration(plan["seconds"]), f"{1e3 * plan['seconds_per_step']:,.0f}"
+    told = {
+        "examples": rows_told(plan["rows"]),
+        "labels": _shares(plan["label_shares"]["train"]),
+        "steps": say("plan.steps_told", n=count(plan["steps"]), warmup=count(plan["warmup_steps"])),
+        "evaluations": say("plan.evaluations_told", n=count(plan["evaluations"])),
+        "learning_rate": say("plan.learning_rate_told", rate=f"{plan['learning_rate']:g}"),
+        "parameters": say("plan.parameters_told", trainable=trainable, all=parameters),
+        "device": say("plan.device_told", device=plan["device"], precision=plan["precision"], free=free),
+        "memory": say("plan.memory_told", peak=peak),
+        "time": say("plan.time_told", time=time, step=step),
+    }
+    rows = [(say(f"plan.{name}"), words) for name, words in told.items()]
+    blocks = [table(say("plan.title"), [column("what"), column("how_much", "text")], rows)]
     if plan["peak_memory_bytes"] > plan["free_memory_bytes"]:
-        remedy = "Lower 'Micro batch tokens' under Hardware, or choose a smaller base."
-        blocks.append(text(f"Caution: this may not fit in memory. {remedy}", "problem"))
+        blocks.append(text(say("plan.caution"), "problem"))
     return blocks
+
+
+def rows_told(rows: dict[str, int]) -> str:
+    """Rows by split, in a line."""
+    return " · ".join(say("data.rows", n=count(n), split=say(f"splits.{split}")) for split, n in rows.items())
 
 
 def _shares(shares: dict[str, float]) -> str:
     told = [f"{label} {number(share)}" for label, share in list(shares.items())[:MAX_SHARES]]
     more = len(shares) - MAX_SHARES
-    return " · ".join(told) + (f" · and {count(more)} more" if more > 0 else "")
+    return " · ".join([*told, say("plan.more_labels", n=count(more))] if more > 0 else told)
 
 
 def _millions(parameters: int) -> str:

@@ -10,10 +10,9 @@ import gradio as gr
 
 from pipeline.exceptions import ModelError, WorkbenchError
 from pipeline.sources import DATA_SUFFIXES
+from reports.words import say
 from tabs.access import check_may_change
 from tabs.shared import Block, blocks_view, count, download_folder, runs_to_predict_with, text
-
-HOW = "A CSV, TSV, JSONL or Parquet file with a column of texts, up to 100,000 rows. Its rows come back as a CSV."
 
 
 def predict_upload(
@@ -24,13 +23,13 @@ def predict_upload(
     try:
         check_may_change(profile)       # a file of many rows keeps the machine busy for minutes
         if run not in runs_to_predict_with() or not run:
-            raise ModelError("There is no trained model to ask. Choose one under 'Model'.")
-        yield [text(f"Reading {Path(path).name} …", "hint")], hidden
+            raise ModelError(say("file.no_model"))
+        yield [text(say("file.reading", file=Path(path).name), "hint")], hidden
         yield from _predictions(Path(path), column.strip() or None, encoding.strip() or "utf-8", run)
     except WorkbenchError as exception:
         words = str(exception)      # of a config's fields; here they stand in two boxes
-        for field, box in {"data.text_column": "'Column of the texts'", "data.encoding": "'Encoding'"}.items():
-            words = words.replace(field, box)
+        for field, box in {"data.text_column": "file.column", "data.encoding": "file.encoding"}.items():
+            words = words.replace(field, f"'{say(box)}'")
         yield [text(words, "problem")], hidden
 
 
@@ -39,41 +38,42 @@ def _predictions(path: Path, column: str | None, encoding: str, run: str) -> Ite
     from pipeline.predictor import Predictor
 
     for step in predict_file(path, Predictor.load(run), column, encoding):
-        told = f"{count(step.done)} of {count(step.total)} texts predicted with {run}"
+        told = {"done": count(step.done), "total": count(step.total), "run": run}
         if step.table is None:
-            yield [text(f"{told} …", "hint")], gr.skip()
+            yield [text(say("file.going_on", **told), "hint")], gr.skip()
             continue
         target = download_folder() / f"{path.stem}-{run}.csv"
         save_csv(step.table, target)
         empty = step.table.num_rows - step.total
-        words = f"{told}." + (f" {count(empty)} rows without a text have empty cells." if empty else "")
-        yield [text(words, "note")], gr.DownloadButton(f"Download {target.name}", value=str(target), visible=True)
+        words = say("file.done", **told) + (f" {say('file.empty', n=count(empty))}" if empty else "")
+        button = gr.DownloadButton(say("file.download_file", file=target.name), value=str(target), visible=True)
+        yield [text(words, "note")], button
 
 
 def build_predict_file(run: gr.Dropdown) -> None:
     """The fold under the sentence."""
-    with gr.Accordion("Many sentences? Give a file", open=False, elem_id="file-fold"):
-        message = blocks_view("file-message", [text(HOW, "hint")], live=True)
+    with gr.Accordion(say("file.title"), open=False, elem_id="file-fold"):
+        message = blocks_view("file-message", [text(say("file.how"), "hint")], live=True)
         with gr.Row(elem_classes="volta-controls"):
             column = gr.Textbox(
-                label="Column of the texts", placeholder="found by itself", max_lines=1, elem_id="file-column",
+                label=say("file.column"), placeholder=say("file.by_itself"), max_lines=1, elem_id="file-column",
                 scale=0, min_width=240,
             )
             encoding = gr.Textbox(
-                "utf-8", label="Encoding", max_lines=1, elem_id="file-encoding", scale=0, min_width=160
+                "utf-8", label=say("file.encoding"), max_lines=1, elem_id="file-encoding", scale=0, min_width=160
             )
             upload = gr.UploadButton(
-                "Choose a file",
+                say("file.choose"),
                 size="sm",
                 file_types=list(DATA_SUFFIXES),
                 elem_id="file-button",
                 scale=0,
                 min_width=160,
             )
-        download = gr.DownloadButton("Download", visible=False, elem_id="file-download", scale=0, min_width=240)
+        download = gr.DownloadButton(visible=False, elem_id="file-download", scale=0, min_width=240)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     # One file at a time: until its turn comes, another one says so.
-    upload.upload(lambda: [text("Waiting for its turn …", "hint")], None, message, **quiet)
+    upload.upload(lambda: [text(say("file.waiting"), "hint")], None, message, **quiet)
     upload.upload(
         predict_upload,
         [upload, column, encoding, run],

@@ -12,12 +12,14 @@ import gradio as gr
 
 from pipeline.exceptions import ModelError, WorkbenchError
 from pipeline.serving import DEFAULT_MODEL, MAX_SENTENCES
+from reports.words import say
 from tabs.predict_file import build_predict_file
 from tabs.shared import (
     Block,
     asked_run,
     bars,
     blocks_view,
+    column,
     count,
     number,
     problem,
@@ -35,21 +37,15 @@ if TYPE_CHECKING:
 
 FIRST_EXAMPLE = "I LOVE YOU but you dnt love me"
 EXAMPLES = {
-    "… but you dnt love me": FIRST_EXAMPLE,
-    "… but you don't love me": "I LOVE YOU but you don't love me",
-    "… bt you don't love me": "I LOVE YOU bt you don't love me",
-    "a late turn": "It is lovely to look at, the cast is warm and the songs are good, but nothing happens.",
+    "typo": FIRST_EXAMPLE,
+    "spelled": "I LOVE YOU but you don't love me",
+    "two_typos": "I LOVE YOU bt you don't love me",
+    "late_turn": "It is lovely to look at, the cast is warm and the songs are good, but nothing happens.",
     "plain": "A warm, funny and clever film.",
 }
-NO_MODEL = (
-    "There is no trained model yet. Open the Train tab and press Start; "
-    "the model appears here once it has been evaluated."
-)
 KEPT_TEXT = "predict-text"  # the browser's key of what was typed last
 MAX_TRIES = 10
 NOBODY = ""  # value of the picker of a second model
-LOADING = "Loading the model …"
-NO_TEXT = "Type a sentence, or several with one on each line, or choose an example."
 
 _ready: set[str] = set()  # runs that have predicted in this process: the others are announced as loading
 
@@ -58,13 +54,14 @@ def predict_page(typed: str, run: str | None) -> Iterator[list[Block]]:
     """The blocks under the text box; first a word of patience where the model is not loaded yet."""
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
     if not run:
-        yield [text(LOADING if runs_to_predict_with() else NO_MODEL, "hint")]  # the first: no run is chosen yet
+        # Loading: no run is chosen yet.
+        yield [text(say("predict.loading" if runs_to_predict_with() else "predict.no_model"), "hint")]
         return
     if not sentences:
-        yield [text(NO_TEXT, "hint")]
+        yield [text(say("predict.no_text"), "hint")]
         return
     if run not in _ready:
-        yield [text(f"Loading the model {run} …", "hint")]
+        yield [text(say("predict.loading_run", run=run), "hint")]
     try:
         predictions, seconds = predict(sentences, run)
     except WorkbenchError as exception:
@@ -76,11 +73,9 @@ def predict_page(typed: str, run: str | None) -> Iterator[list[Block]]:
 def predict(sentences: list[str], run: str) -> tuple[list[Prediction], float]:
     """Predictions and the seconds they took, loading left out. Raises: WorkbenchError."""
     if len(sentences) > MAX_SENTENCES:
-        raise ModelError(
-            f"These are {count(len(sentences))} sentences; at most {count(MAX_SENTENCES)} at a time fit here."
-        )
+        raise ModelError(say("predict.too_many", n=count(len(sentences)), max=count(MAX_SENTENCES)))
     if run not in runs_to_predict_with():  # a visitor names runs, never folders of this machine
-        raise ModelError(f"There is no run '{run[:80]}' with a trained model. Choose another one under 'Model'.")
+        raise ModelError(say("predict.unknown_run", run=run[:80]))
     from pipeline.predictor import Predictor
 
     predictor = Predictor.load(run)
@@ -91,20 +86,21 @@ def predict(sentences: list[str], run: str) -> tuple[list[Prediction], float]:
 
 
 def one_sentence(prediction: Prediction, seconds: float) -> list[Block]:
-    truncated = "yes" if prediction.truncated else "no"
-    facts = f"Truncated: {truncated} · {count(prediction.num_pieces)} pieces · {milliseconds(seconds)}"
-    return [bars("Probability of each label", prediction.probabilities), text(facts, "note")]
+    pieces = count(prediction.num_pieces)
+    facts = say("predict.facts", truncated=yes_or_no(prediction.truncated), pieces=pieces, time=milliseconds(seconds))
+    return [bars(say("predict.probabilities"), prediction.probabilities), text(facts, "note")]
 
 
 def many_sentences(predictions: list[Prediction], seconds: float) -> list[Block]:
-    rows = [(p.text, p.label, number(p.probabilities[p.label]), "yes" if p.truncated else "no") for p in predictions]
-    num_truncated = sum(p.truncated for p in predictions)
-    return [
-        table("Predictions", [("text", "text"), ("predicted", ""), ("probability", "number"), ("truncated", "")], rows),
-        text(
-            f"{count(len(predictions))} sentences · {count(num_truncated)} truncated · {milliseconds(seconds)}", "note"
-        ),
-    ]
+    rows = [(p.text, p.label, number(p.probabilities[p.label]), yes_or_no(p.truncated)) for p in predictions]
+    n, truncated = count(len(predictions)), count(sum(p.truncated for p in predictions))
+    facts = say("predict.many_facts", n=n, truncated=truncated, time=milliseconds(seconds))
+    heads = [column("text", "text"), column("predicted"), column("probability", "number"), column("truncated")]
+    return [table(say("predict.predictions"), heads, rows), text(facts, "note")]
+
+
+def yes_or_no(value: bool) -> str:
+    return say("page.yes" if value else "page.no")
 
 
 def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
@@ -113,7 +109,7 @@ def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
     if not run or not sentences:
         return []
     if len(sentences) > 1:
-        return [text("Words are explained for one sentence at a time: leave a single line above.", "hint")]
+        return [text(say("predict.one_explained"), "hint")]
     if run not in runs_to_predict_with():
         return []       # told by the prediction
     try:
@@ -130,12 +126,12 @@ def compare_page(typed: str, other: str, label: str) -> list[Block]:
     if not other:
         return []
     *_, said = predict_page(typed, other)
-    return [{"kind": "heading", "text": f"{other} says"}, *said, *explain_page(typed, other, label)]
+    return [{"kind": "heading", "text": say("predict.says", run=other)}, *said, *explain_page(typed, other, label)]
 
 
 def other_choices(other: str) -> Any:
     runs = runs_to_predict_with()
-    choices = [("none", NOBODY), *((run, run) for run in runs)]
+    choices = [(say("page.none"), NOBODY), *((run, run) for run in runs)]
     return gr.Dropdown(choices=choices, value=other if other in runs else NOBODY)
 
 
@@ -147,7 +143,7 @@ def label_choices(run: str | None, label: str) -> Any:
         names = Predictor.load(run).label_names if run in runs_to_predict_with() and run else []
     except WorkbenchError:
         names = []          # told by the prediction
-    choices = [("the predicted label", PREDICTED), *((name, name) for name in names)]
+    choices = [(say("predict.predicted_label"), PREDICTED), *((name, name) for name in names)]
     return gr.Dropdown(choices=choices, value=label if label in names else PREDICTED)
 
 
@@ -155,7 +151,7 @@ def keep_try(typed: str, run: str | None, tries: list[dict[str, str]]) -> tuple[
     """Put the sentence and what the model says about it on top of the list of tries."""
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
     if len(sentences) != 1 or not run:
-        return tries, [*tries_blocks(tries), text("One sentence at a time is kept: leave a single line above.", "hint")]
+        return tries, [*tries_blocks(tries), text(say("predict.one_kept"), "hint")]
     try:
         [prediction], _ = predict(sentences, run)
     except WorkbenchError as exception:
@@ -167,7 +163,7 @@ def keep_try(typed: str, run: str | None, tries: list[dict[str, str]]) -> tuple[
 
 
 def tries_blocks(tries: list[dict[str, str]]) -> list[Block]:
-    return [{"kind": "tries", "label": "Tries", "items": tries}] if tries else []
+    return [{"kind": "tries", "label": say("predict.tries"), "items": tries}] if tries else []
 
 
 def milliseconds(seconds: float) -> str:
@@ -206,12 +202,13 @@ def code_examples(run: str | None, request: gr.Request) -> tuple[str, str]:
     """The same question from a terminal, and from Python."""
     sentence = FIRST_EXAMPLE
     address = f"{request.url.scheme}://{request.url.netloc}"
+    asked = os.environ.get("VOLTA_MODEL", DEFAULT_MODEL)
     curl = (
-        f"# asks {os.environ.get('VOLTA_MODEL', DEFAULT_MODEL)}; set VOLTA_MODEL before `make app` to ask another\n"
+        f"# {say('predict.terminal_note', run=asked)}\n"
         f"curl {address}/query -H 'Content-Type: application/json' \\\n  -d '{json.dumps({'sentences': [sentence]})}'"
     )
     python = (
-        "# in Volta's folder\nfrom pipeline import Predictor\n\n"
+        f"# {say('predict.python_note')}\nfrom pipeline import Predictor\n\n"
         f'Predictor.load("{run or DEFAULT_MODEL}").predict([{json.dumps(sentence)}])'
     )
     return curl, python
@@ -219,42 +216,43 @@ def code_examples(run: str | None, request: gr.Request) -> tuple[str, str]:
 
 def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     """What does the model say, and which words made it say so?"""
-    tab_heading("What does the model say, and which words made it say so?")
+    tab_heading(say("predict.question"))
     with gr.Row():
         typed = gr.Textbox(
             FIRST_EXAMPLE,
-            label="A sentence, or one per line",
+            label=say("predict.text"),
             lines=3,
             max_lines=12,
             scale=3,
             min_width=280,
-            placeholder=NO_TEXT,
+            placeholder=say("predict.no_text"),
             elem_id="predict-text",
         )
         with gr.Column(scale=1, min_width=200):
-            run = gr.Dropdown([], label="Model", elem_id="predict-run")
-            other = gr.Dropdown([("none", NOBODY)], value=NOBODY, label="Compare with", elem_id="predict-other")
-            button = gr.Button("Predict", variant="primary", elem_id="predict-button")
+            run = gr.Dropdown([], label=say("predict.model"), elem_id="predict-run")
+            none = [(say("page.none"), NOBODY)]
+            other = gr.Dropdown(none, value=NOBODY, label=say("predict.compare_with"), elem_id="predict-other")
+            button = gr.Button(say("predict.button"), variant="primary", elem_id="predict-button")
     with gr.Row(elem_classes="volta-examples"):
-        gr.Markdown("Examples:", elem_classes="volta-examples-label")
-        for index, (words, example) in enumerate(EXAMPLES.items(), 1):
-            chip = gr.Button(words, size="sm", min_width=0, elem_id=f"example-{index}")
+        gr.Markdown(say("predict.examples"), elem_classes="volta-examples-label")
+        for index, (name, example) in enumerate(EXAMPLES.items(), 1):
+            chip = gr.Button(say(f"predict.example.{name}"), size="sm", min_width=0, elem_id=f"example-{index}")
             chip.click(None, None, typed, js=f"() => {json.dumps(example)}")
-    result = blocks_view("predict-result", [text(LOADING, "hint")], live=True)
+    result = blocks_view("predict-result", [text(say("predict.loading"), "hint")], live=True)
     with gr.Row(elem_classes="volta-controls"):
         label = gr.Dropdown(
-            [("the predicted label", PREDICTED)], value=PREDICTED, label="Which words speak for", elem_id="why-label",
-            scale=0, min_width=240,
+            [(say("predict.predicted_label"), PREDICTED)], value=PREDICTED, label=say("predict.label"),
+            elem_id="why-label", scale=0, min_width=240,
         )
-        keep = gr.Button("Keep this try", size="sm", elem_id="keep-button", scale=0, min_width=140)
+        keep = gr.Button(say("predict.keep"), size="sm", elem_id="keep-button", scale=0, min_width=140)
     why = blocks_view("predict-why")
     beside = blocks_view("predict-beside")
     kept, tries = blocks_view("predict-tries"), gr.State([])
     code: dict[str, Any] = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1}
     build_predict_file(run)
-    with gr.Accordion("Use it from code", open=False):
-        curl = gr.Code(label="From a terminal", buttons=["copy"], **code)
-        python = gr.Code(label="From Python", buttons=["copy"], **code)
+    with gr.Accordion(say("predict.code"), open=False):
+        curl = gr.Code(label=say("predict.terminal"), buttons=["copy"], **code)
+        python = gr.Code(label=say("predict.python"), buttons=["copy"], **code)
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     shown = ([typed, run], result)

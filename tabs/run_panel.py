@@ -9,41 +9,30 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import all_runs, run_names
-from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run, Status
 from reports.charts import Drawn, loss_chart, score_chart
 from reports.curves import read_curves
-from tabs.access import check_may_change
+from reports.words import say, translate
+from tabs.access import owner_only
 from tabs.shared import (
     Block,
     asked_run,
     begin_command,
     blocks_view,
     chart_view,
-    command_problem,
     count,
     duration,
     find_run,
+    finish_command,
     number,
-    problem,
     remember_in_url,
     text,
+    the_run,
 )
 
 FAST_SECONDS = 1.5  # between two looks at a run that is going on
 SLOW_SECONDS = 5.0  # at one that is not: somebody may resume it from elsewhere
 LOG_LINES = 200
-STATE_WORDS = {
-    "queued": "waits for its device",
-    "running": "running",
-    "stopping": "stopping",
-    "stopped": "stopped",
-    "finished": "finished",
-    "failed": "failed",
-    "interrupted": "interrupted",
-}
-METRIC_WORDS = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
-NO_RUN = [text("No run is chosen. Fill in the form above and press Start, or choose an earlier run here.", "hint")]
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,7 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     drawn = [Drawn(run.name, curves, num_validation(run))] if run and curves else []
     return [
         _picker(names, name) if "names" in new else gr.skip(),
-        (run_blocks(run, status, waiting) if run else NO_RUN) if "status" in new else gr.skip(),
+        (run_blocks(run, status, waiting) if run else no_run()) if "status" in new else gr.skip(),
         loss_chart(drawn) if "curves" in new else gr.skip(),
         score_chart(drawn) if "curves" in new else gr.skip(),
         (log_blocks(run) if run else []) if "log" in new else gr.skip(),
@@ -109,47 +98,52 @@ def num_validation(run: Run) -> int | None:
     return rows
 
 
+def no_run() -> list[Block]:
+    return [text(say("run.none"), "hint")]
+
+
 def run_blocks(run: Run, status: Status, waiting: Sequence[str] = ()) -> list[Block]:
     """State, progress and best figure of a run in a line; below, what it is, why it ended as it did, who waits."""
     line = {
         "kind": "run",
         "name": run.name,
         "state": status.state,
-        "state_words": STATE_WORDS[status.state],
+        "state_words": say(f"states.{status.state}"),
         "facts": run_facts(status),
         "share": min(status.progress, 1.0),
     }
-    took = f" · {duration(status.elapsed_seconds)} in training" if status.elapsed_seconds >= 1 else ""
-    blocks = [line, text(f"{run.config.model.base} on {run.config.data.source}{took}", "note")]
+    what = {"base": run.config.model.base, "data": run.config.data.source, "time": duration(status.elapsed_seconds)}
+    blocks = [line, text(say("run.what_and_time" if status.elapsed_seconds >= 1 else "run.what", **what), "note")]
     if status.state == "interrupted":
-        blocks.append(
-            text("Its process ended without saying so. Resume goes on from its newest saved state.", "problem")
-        )
+        blocks.append(text(say("run.interrupted"), "problem"))
     if status.reason:
         blocks.append(text(status.reason, "problem" if status.state == "failed" else "note"))
     if waiting:
-        blocks.append(text(f"Waiting for a device: {', '.join(waiting)}.", "note"))
+        blocks.append(text(say("run.waiting", runs=say("page.comma").join(waiting)), "note"))
     if run.best_folder.is_dir():
-        blocks.append({"kind": "link", "text": "Predict with this model", "tab": "predict", "run": run.name})
+        blocks.append({"kind": "link", "text": say("run.predict"), "tab": "predict", "run": run.name})
     return blocks
 
 
 def run_facts(status: Status) -> list[str]:
     facts = []
     if status.total_steps:
-        facts.append(f"step {count(status.step)} of {count(status.total_steps)}")
+        facts.append(say("run.step", step=count(status.step), total=count(status.total_steps)))
     if status.eta_seconds is not None and status.state == "running":
-        facts.append(f"{duration(status.eta_seconds)} left")
+        facts.append(say("run.left", time=duration(status.eta_seconds)))
     if status.best:
-        metric = status.best["metric"]
-        words = METRIC_WORDS.get(metric, metric)
-        facts.append(f"best {words} {number(status.best['value'])} at step {count(status.best['step'])}")
+        value, step = number(status.best["value"]), count(status.best["step"])
+        facts.append(say("run.best", metric=metric_words(status.best["metric"]), value=value, step=step))
     return facts
+
+
+def metric_words(metric: str) -> str:
+    return translate(f"metrics.{metric}", metric)
 
 
 def log_blocks(run: Run) -> list[Block]:
     tail = run.log_tail(LOG_LINES)
-    return [{"kind": "log", "text": tail}] if tail else [text("The run has printed nothing yet.", "hint")]
+    return [{"kind": "log", "text": tail}] if tail else [text(say("run.no_log"), "hint")]
 
 
 def look_anew(name: str | None) -> list[Any]:
@@ -164,33 +158,23 @@ def open_panel(request: gr.Request) -> Any:
     return gr.Dropdown(choices=names, value=asked if asked in names else next(iter(names), None))
 
 
+@owner_only(...)
 def stop_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
     """Ask the run to stop. The command is started before anything is shown, so that it also outlives the page."""
-    yield from _command_on_run(
-        profile, name, ["stop"], "Asked {} to stop: it finishes its step and saves. After 60 s it is ended by force."
-    )
+    yield from _command_on_run(name, ["stop"], "run.asked_to_stop")
 
 
+@owner_only(...)
 def resume_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
-    yield from _command_on_run(profile, name, ["resume", "--detach"], "Starting {} again …")
+    yield from _command_on_run(name, ["resume", "--detach"], "run.resuming")
 
 
-def _command_on_run(
-    profile: gr.OAuthProfile | None, name: str | None, command: list[str], words: str
-) -> Iterator[list[Block]]:
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-        return
-    run = find_run(name)
-    if run is None:
-        yield [text("No run is chosen. Choose one under 'Run'.", "problem")]
-        return
+def _command_on_run(name: str | None, command: list[str], begun: str) -> Iterator[list[Block]]:
+    run = the_run(name, say("run.none_to_command"))
     process = begin_command([*command, "--", run.name])  # --: a run's name may begin with a dash
-    yield [text(words.format(run.name), "note")]
-    failed = command_problem(process)
-    yield [text(failed, "problem")] if failed else []
+    yield [text(say(begun, run=run.name), "note")]
+    finish_command(process)
+    yield []
 
 
 def build_run_panel(demo: gr.Blocks) -> Panel:
@@ -198,18 +182,18 @@ def build_run_panel(demo: gr.Blocks) -> Panel:
     with gr.Row(elem_classes="volta-controls"):
         # Any value is taken: a run may be deleted while it is chosen, which is no mistake of the reader's.
         run = gr.Dropdown(
-            [], label="Run", allow_custom_value=True, elem_id="train-run", scale=3, min_width=200
+            [], label=say("run.run"), allow_custom_value=True, elem_id="train-run", scale=3, min_width=200
         )
-        stop = gr.Button("Stop", interactive=False, elem_id="stop-button", scale=1, min_width=100)
-        resume = gr.Button("Resume", interactive=False, elem_id="resume-button", scale=1, min_width=100)
+        stop = gr.Button(say("run.stop"), interactive=False, elem_id="stop-button", scale=1, min_width=100)
+        resume = gr.Button(say("run.resume"), interactive=False, elem_id="resume-button", scale=1, min_width=100)
     message = blocks_view("run-message", live=True)
-    status = blocks_view("run-status", NO_RUN)
+    status = blocks_view("run-status", no_run())
     with gr.Row():
         with gr.Column(min_width=280):
             loss = chart_view("loss-chart", loss_chart([]))
         with gr.Column(min_width=280):
             score = chart_view("score-chart", score_chart([]))
-    with gr.Accordion("Log", open=False, elem_id="run-log-fold"):
+    with gr.Accordion(say("run.log"), open=False, elem_id="run-log-fold"):
         log = blocks_view("run-log")
     panel = Panel(run, status, loss, score, log, stop, resume, gr.Timer(SLOW_SECONDS), gr.State({}), message)
 

@@ -10,11 +10,11 @@ import gradio as gr
 
 from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, unpack_run
 from pipeline.catalog import all_runs
-from pipeline.exceptions import WorkbenchError
 from pipeline.runs import Run
 from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
-from tabs.access import check_may_change
+from reports.words import say
+from tabs.access import owner_only
 from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
 from tabs.runs_view import (
     chosen_runs,
@@ -30,19 +30,18 @@ from tabs.shared import (
     begin_command,
     blocks_view,
     chart_view,
-    command_problem,
     count,
     download_folder,
     find_run,
-    problem,
+    finish_command,
     tab_heading,
     text,
+    the_run,
 )
 
 NUM_CHARTS = 2 + len(training_charts([]))
 NUM_DETAILS = 5
 PARTS = ("metrics", "predictions", "test", "log", "notes")
-NO_RUN = "No run is chosen. Tick one in the list."
 CHOSEN = "volta.chosen()"       # what is ticked is known to the browser alone
 MAX_NOTE = 10_000
 
@@ -105,98 +104,68 @@ def show_run(name: str | None) -> list[Any]:
     return [detail_blocks(run), *record_blocks(run), log]
 
 
+@owner_only(...)
 def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any]:
     """Evaluate on test, and keep the predictions: they are shown from then on."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-        return
-    run = find_run(name)
-    if run is None:
-        yield [text(NO_RUN, "problem")]
-        return
+    run = the_run(name, say("runs.none_chosen"))
     process = begin_command(["evaluate", "--split", "test", "--save", "--", run.name])
-    yield [text(f"Predicting the test examples with {run.name} …", "note")]
-    failed = command_problem(process)
-    yield [text(failed, "problem")] if failed else []
+    yield [text(say("runs.predicting", run=run.name), "note")]
+    finish_command(process)
+    yield []
 
 
+@owner_only(None, ...)      # it takes disk, and may hold texts that are not everybody's
 def zip_run(profile: gr.OAuthProfile | None, name: str | None) -> tuple[Any, list[Block]]:
     """A zip of the run's record, for the browser to fetch, and what there is to say."""
-    try:
-        check_may_change(profile)       # it takes disk, and may hold texts that are not everybody's
-    except WorkbenchError as exception:
-        return gr.DownloadButton(value=None), [problem(exception)]
-    run = find_run(name)
-    if run is None:
-        return gr.DownloadButton(value=None), [text(NO_RUN, "problem")]
+    run = the_run(name, say("runs.none_chosen"))
     return gr.DownloadButton(value=str(pack_run(run, download_folder()))), []
 
 
+@owner_only(...)
 def bring_in(profile: gr.OAuthProfile | None, path: str) -> list[Block]:
-    try:
-        check_may_change(profile)
-        run = unpack_run(Path(path))
-    except WorkbenchError as exception:
-        return [problem(exception)]
-    return [text(f"{run.name} is in the list now. Tick it to see its curves.", "note")]
+    run = unpack_run(Path(path))
+    return [text(say("runs.brought", run=run.name), "note")]
 
 
 def ask_to_delete(name: str | None) -> tuple[list[Block], Any, str | None]:
     """Say what would go, and show the button that does it: for the run that it names, whatever is chosen since."""
     run = find_run(name)
     if run is None:
-        return [text(NO_RUN, "problem")], gr.Button(visible=False), None
-    return [text(_what_goes(run), "problem")], gr.Button(f"Delete {run.name} for good", visible=True), run.name
+        return [text(say("runs.none_chosen"), "problem")], gr.Button(visible=False), None
+    button = gr.Button(say("runs.delete_run", run=run.name), visible=True)
+    return [text(_what_goes(run), "problem")], button, run.name
 
 
 def _what_goes(run: Run) -> str:
-    megabytes = size_in_bytes(run) / 1e6
-    parts = {path.parts[0] for path in packed_files(run)}
-    things = [words for name, words in {
-        "best": "its best model", "predictions": "its predictions", "notes.jsonl": "its notes",
-    }.items() if name in parts]
-    return (
-        f"This removes {run.name} from the disk ({megabytes:,.0f} MB): {', '.join(['config, curves, log', *things])} "
-        "and saved states. It cannot be undone; a zip keeps all but the states."
-    )
+    there = {path.parts[0].removesuffix(".jsonl") for path in packed_files(run)}
+    named = [say(f"runs.parts.{part}") for part in ("best", "predictions", "notes") if part in there]
+    parts = say("page.comma").join([say("runs.always_there"), *named])
+    return say("runs.what_goes", run=run.name, megabytes=f"{size_in_bytes(run) / 1e6:,.0f}", parts=parts)
 
 
+@owner_only(..., gr.update(visible=False))
 def delete_for_good(profile: gr.OAuthProfile | None, name: str | None) -> tuple[list[Block], Any]:
-    run = find_run(name)
-    try:
-        check_may_change(profile)
-        if run is None:
-            return [text("That run is no more.", "note")], gr.Button(visible=False)
-        delete_run(run)
-    except WorkbenchError as exception:
-        return [problem(exception)], gr.Button(visible=False)
-    return [text(f"{name} is deleted.", "note")], gr.Button(visible=False)
+    delete_run(the_run(name, say("runs.gone")))
+    return [text(say("runs.deleted", run=name), "note")], gr.Button(visible=False)
 
 
+@owner_only(..., gr.skip())
 def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) -> tuple[list[Block], str]:
     """Keep a note in the run's record. Returns the message, and what is left in the box."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        return [problem(exception)], words
-    run = find_run(name)
-    if run is None:
-        return [text(NO_RUN, "problem")], words
+    run = the_run(name, say("runs.none_chosen"))
     if not words.strip():
-        return [text("Write a note first.", "problem")], words
+        return [text(say("runs.empty_note"), "problem")], words
     if len(words) > MAX_NOTE:
-        return [text(f"The note has {count(len(words))} characters; at most {count(MAX_NOTE)} fit.", "problem")], words
+        return [text(say("runs.long_note", n=count(len(words)), max=count(MAX_NOTE)), "problem")], words
     run.add_note(words.strip())
     return [], ""
 
 
 def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     """How did it go, and which is better?"""
-    tab_heading("How did it go, and which is better?")
+    tab_heading(say("runs.question"))
     listed = gr.HTML(
-        {"columns": [], "rows": [], "chosen": [], "empty": "Reading the runs …"},
+        {"columns": [], "rows": [], "chosen": [], "empty": say("runs.reading")},
         html_template="",
         js_on_load="volta.runs(element, props, watch, trigger)",
         apply_default_css=False,
@@ -204,9 +173,10 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         elem_classes="volta-blocks",
     )
     with gr.Row(elem_classes="volta-controls"):
-        axis = gr.Radio(get_args(Axis), value="step", label="Horizontal axis", elem_id="runs-axis", min_width=240)
+        axes = [(say(f"chart.{name}"), name) for name in get_args(Axis)]
+        axis = gr.Radio(axes, value="step", label=say("runs.axis"), elem_id="runs-axis", min_width=240)
         smoothing = gr.Slider(
-            0, 0.99, value=SMOOTHING, step=0.01, label="Smoothing", elem_id="runs-smoothing", min_width=240
+            0, 0.99, value=SMOOTHING, step=0.01, label=say("runs.smoothing"), elem_id="runs-smoothing", min_width=240
         )
     charts = []
     empty = [loss_chart([]), score_chart([]), *training_charts([])]
@@ -216,29 +186,30 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     compared = blocks_view("runs-compared")
     with gr.Row(elem_classes="volta-controls"):
         focus = gr.Dropdown(
-            [], label="Details of", allow_custom_value=True, elem_id="runs-focus", scale=2, min_width=200
+            [], label=say("runs.details_of"), allow_custom_value=True, elem_id="runs-focus", scale=2, min_width=200
         )
-        test = gr.Button("Show test figures", elem_id="test-button", scale=1, min_width=140)
-        pack = gr.Button("Download zip", elem_id="zip-button", scale=1, min_width=120)
+        test = gr.Button(say("runs.test"), elem_id="test-button", scale=1, min_width=140)
+        pack = gr.Button(say("runs.zip"), elem_id="zip-button", scale=1, min_width=120)
         zipped = gr.DownloadButton(visible="hidden", elem_id="zip-file")
-        doomed = gr.Button("Delete …", elem_id="delete-button", scale=1, min_width=100)
+        doomed = gr.Button(say("runs.delete"), elem_id="delete-button", scale=1, min_width=100)
     message = blocks_view("runs-message", live=True)
-    sure = gr.Button("Delete for good", variant="stop", visible=False, elem_id="delete-sure", scale=0, min_width=200)
+    doom = say("runs.delete_sure")
+    sure = gr.Button(doom, variant="stop", visible=False, elem_id="delete-sure", scale=0, min_width=200)
     details = blocks_view("runs-details")
-    with gr.Accordion("Notes", open=False, elem_id="notes-fold"):
+    with gr.Accordion(say("runs.notes"), open=False, elem_id="notes-fold"):
         notes = blocks_view("runs-notes")
-        note = gr.Textbox(label="A new note", lines=2, elem_id="note-text")
-        add = gr.Button("Add the note", size="sm", elem_id="note-button", scale=0, min_width=140)
+        note = gr.Textbox(label=say("runs.note"), lines=2, elem_id="note-text")
+        add = gr.Button(say("runs.add_note"), size="sm", elem_id="note-button", scale=0, min_width=140)
         noted = blocks_view("note-message", live=True)
-    with gr.Accordion("Config", open=False, elem_id="config-fold"):
+    with gr.Accordion(say("runs.config"), open=False, elem_id="config-fold"):
         config = blocks_view("runs-config")
-    with gr.Accordion("Environment", open=False, elem_id="environment-fold"):
+    with gr.Accordion(say("runs.environment"), open=False, elem_id="environment-fold"):
         environment = blocks_view("runs-environment")
-    with gr.Accordion(f"Log, its last {LOG_LINES} lines", open=False, elem_id="runs-log-fold"):
+    with gr.Accordion(say("runs.log", n=LOG_LINES), open=False, elem_id="runs-log-fold"):
         log = blocks_view("runs-log")
     with gr.Row(elem_classes="volta-controls"):
         upload = gr.UploadButton(
-            "Bring in a zip of a run", size="sm", file_types=[".zip"], elem_id="unzip-button", scale=0, min_width=200
+            say("runs.bring_in"), size="sm", file_types=[".zip"], elem_id="unzip-button", scale=0, min_width=200
         )
     brought = blocks_view("unzip-message", live=True)
     timer, seen, asked, to_delete = gr.Timer(SLOW_SECONDS), gr.State({}), gr.JSON(visible=False), gr.State(None)

@@ -19,28 +19,41 @@ from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
-from tabs.run_panel import METRIC_WORDS, STATE_WORDS
-from tabs.shared import Block, ColumnKind, code, count, duration, explained, find_run, matrix, number, table, text
+from reports.words import language, say
+from tabs.run_panel import metric_words
+from tabs.shared import (
+    Block,
+    code,
+    column,
+    columns,
+    count,
+    duration,
+    find_run,
+    matrix,
+    named,
+    number,
+    table,
+    text,
+)
 
 STALE_SECONDS = 60.0        # a run at work that has written nothing for this long is pointed out
 MAX_COMPARED = 12           # runs in one table
 MAX_MATRIX_LABELS = 20
-COLUMNS: list[tuple[str, ColumnKind]] = [
-    ("state", ""), ("name", ""), ("data", ""), ("base", ""), ("best", "number"), ("took", "number"), ("started", ""),
-]
-NO_RUNS = "There are no runs yet. Open the Train tab and press Start, or bring in a zip of a run below."
 
 
 def run_list(runs: Sequence[Run]) -> dict[str, Any]:
     """Value of the list of runs: columns, a row per run, and the run that is shown until somebody ticks one."""
     rows = [_row(run) for run in runs]
-    return {"columns": explained(COLUMNS), "rows": rows, "chosen": [row["name"] for row in rows[:1]], "empty": NO_RUNS}
+    heads = [
+        column("state", "state"), *columns("", "name", "data", "base"), *columns("number", "best", "took"),
+        column("started"),
+    ]
+    return {"columns": heads, "rows": rows, "chosen": [row["name"] for row in rows[:1]], "empty": say("runs.none")}
 
 
 def _row(run: Run) -> dict[str, Any]:
     status = run.status()
     best, started = status.best or {}, status.started_at
-    metric = METRIC_WORDS.get(best.get("metric", ""), best.get("metric", ""))
     took = status.elapsed_seconds or None
     return {
         "name": run.name,
@@ -51,7 +64,7 @@ def _row(run: Run) -> dict[str, Any]:
             run.name,
             _short(run.config.data.source),
             _short(run.config.model.base),
-            f"{metric} {number(best['value'])}" if best else "",
+            f"{metric_words(best['metric'])} {number(best['value'])}" if best else "",
             duration(took) if took else "",
             datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M") if started else "",
         ],
@@ -67,10 +80,10 @@ def _short(place: str) -> str:
 
 
 def state_words(status: Status) -> str:
-    words = STATE_WORDS[status.state]
+    words = say(f"states.{status.state}")
     silent = time.time() - status.updated_at if status.updated_at else 0.0
     if status.state in ("running", "stopping") and silent > STALE_SECONDS:
-        return f"{words} · nothing new for {duration(60 * (silent // 60))}"
+        return say("runs.silent", state=words, time=duration(60 * (silent // 60)))
     return words
 
 
@@ -80,7 +93,7 @@ def compared_blocks(runs: Sequence[Run]) -> list[Block]:
         return []
     blocks = [before_and_best(runs[:MAX_COMPARED])]
     if len(runs) > MAX_COMPARED:
-        blocks.append(text(f"The tables show the first {MAX_COMPARED} of {count(len(runs))} runs.", "note"))
+        blocks.append(text(say("runs.first_of", shown=MAX_COMPARED, n=count(len(runs))), "note"))
     if len(runs) > 1:
         blocks += [differences_table(runs[:MAX_COMPARED]), *quality_blocks(runs[:MAX_COMPARED])]
     return blocks
@@ -88,7 +101,7 @@ def compared_blocks(runs: Sequence[Run]) -> list[Block]:
 
 def before_and_best(runs: Sequence[Run]) -> Block:
     """Validation metrics before the first step, and where they were best."""
-    columns = ["n", "loss before", "best", "accuracy before", "best", "macro F1 before", "best", "at step"]
+    numbers = ("n", "loss_before", "best", "accuracy_before", "best", "macro_f1_before", "best", "at_step")
     rows = []
     for run in runs:
         first, best = first_and_best(run)
@@ -97,8 +110,7 @@ def before_and_best(runs: Sequence[Run]) -> Block:
             number(line[name]) if line else "" for name in ("loss", "accuracy", "macro_f1") for line in (first, best)
         ]
         rows.append([run.name, count(n) if n else "", *cells, count(best["step"]) if best else ""])
-    heading = "On validation, before the first step and at the best one"
-    return table(heading, [("run", ""), *((name, "number") for name in columns)], rows)
+    return table(say("runs.before_and_best"), [column("run"), *columns("number", *numbers)], rows)
 
 
 def first_and_best(run: Run) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -133,13 +145,13 @@ def differences_table(runs: Sequence[Run]) -> Block:
         for name in fields if name not in ("name", "note")
     ]
     if not rows:
-        return text("Their configs differ in nothing but name and note.", "note")
-    return table("What differs between them", [("field", ""), *((run.name, "") for run in runs)], rows)
+        return text(say("runs.no_difference"), "note")
+    return table(say("runs.differences"), [column("field"), *(named(run.name) for run in runs)], rows)
 
 
 def _shown(value: Any) -> str:
     if value is None or value == "":
-        return "not given"
+        return say("runs.not_given")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -151,31 +163,27 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
         try:
             pair = compare(*map(_validation_predictions, (first, other)))
         except WorkbenchError as exception:
-            refused.append(text(f"{other.name} beside {first.name}: {exception}", "note"))
+            refused.append(text(say("runs.pair", other=other.name, first=first.name, reason=exception), "note"))
             continue
         accuracy, macro_f1 = pair.differences["accuracy"], pair.differences["macro_f1"]
         cells = [count(pair.n), count(pair.fixed), count(pair.broken), _p_value(pair.p_value)]
         rows.append([other.name, *cells, signed(accuracy), signed(macro_f1)])
     if not rows:
         return refused
-    columns = ["n", "fixed", "broken", "p", "accuracy (95%)", "macro F1 (95%)"]
-    heading = f"Beside {first.name}, on the same validation examples"
-    explained = (
-        "Fixed: wrong before, right now; broken: the other way round. p: how often two equally good models would "
-        "differ as unevenly by chance (McNemar's test). An interval that holds 0 leaves the winner open."
-    )
-    found = table(heading, [("run", ""), *((name, "number") for name in columns)], rows)
-    return [found, text(explained, "note"), *refused]
+    heads = [column("run"), *columns("number", "n", "fixed", "broken", "p", "accuracy_interval", "macro_f1_interval")]
+    found = table(say("runs.beside", first=first.name), heads, rows)
+    return [found, text(say("runs.beside_explained"), "note"), *refused]
 
 
 def _validation_predictions(run: Run) -> Predictions:
     if not validation_path(run).exists():
-        raise RunError(f"{run.name} keeps no predictions of its validation examples.")
+        raise RunError(say("runs.no_predictions", run=run.name))
     return read_predictions(validation_path(run))
 
 
 def signed(estimate: Estimate) -> str:
-    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
+    value, low, high = (f"{x:+.3f}" for x in (estimate.value, estimate.low, estimate.high))
+    return say("runs.interval", value=value, low=low, high=high)
 
 
 def _p_value(p: float) -> str:
@@ -189,14 +197,14 @@ def validation_path(run: Run) -> Path:
 def detail_blocks(run: Run | None) -> list[Block]:
     """The figures of one run's best model on validation, and on test where somebody has asked for them."""
     if run is None:
-        return [text("Tick a run above to see its figures.", "hint")]
+        return [text(say("runs.tick"), "hint")]
     _, best = first_and_best(run)
     if best is None:
-        blocks = [text("The figures appear with the first evaluation after the start.", "hint")]
+        blocks = [text(say("runs.no_figures"), "hint")]
     else:
         blocks = figures("validation", best)
     path = run.folder / "predictions" / slug(run.config.data.source) / "test.parquet"
-    return blocks + (test_blocks(path, when_written(path)) if is_of_the_best_model(path, run) else [])
+    return blocks + (test_blocks(path, when_written(path), language()) if is_of_the_best_model(path, run) else [])
 
 
 def is_of_the_best_model(path: Path, run: Run) -> bool:
@@ -206,7 +214,7 @@ def is_of_the_best_model(path: Path, run: Run) -> bool:
 
 
 @lru_cache(maxsize=16)
-def test_blocks(path: Path, written: tuple[int, int]) -> list[Block]:
+def test_blocks(path: Path, written: tuple[int, int], language: str) -> list[Block]:
     predictions = read_predictions(path)
     metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
     return [text(test_sentence(predictions)), *figures("test", metrics)]
@@ -216,10 +224,15 @@ def test_sentence(predictions: Predictions) -> str:
     n = len(predictions.gold_ids)
     accuracy = accuracy_estimate(int((predictions.logits.argmax(axis=1) == predictions.gold_ids).sum()), n)
     macro_f1 = macro_f1_estimate(predictions)
-    return (
-        f"On test, n = {count(n)}: accuracy {number(accuracy.value)} (95%: {number(accuracy.low)} to "
-        f"{number(accuracy.high)}), macro F1 {number(macro_f1.value)} (95%: {number(macro_f1.low)} to "
-        f"{number(macro_f1.high)}). Choose by validation: a test set that is looked at often is one no longer."
+    return say(
+        "runs.on_test",
+        n=count(n),
+        accuracy=number(accuracy.value),
+        accuracy_low=number(accuracy.low),
+        accuracy_high=number(accuracy.high),
+        macro_f1=number(macro_f1.value),
+        macro_f1_low=number(macro_f1.low),
+        macro_f1_high=number(macro_f1.high),
     )
 
 
@@ -230,14 +243,15 @@ def figures(split: str, metrics: dict[str, Any]) -> list[Block]:
     names = ("precision", "recall", "f1")
     rows = [[name, *(number(label[key]) for key in names), count(label["support"])] for name, label in labels.items()]
     for average, weights in {
-        "macro average": [1.0] * len(labels), "weighted average": [label["support"] for label in labels.values()],
+        "macro_average": [1.0] * len(labels), "weighted_average": [label["support"] for label in labels.values()],
     }.items():
         values = [np.average([label[key] for label in labels.values()], weights=weights) for key in names]
-        rows.append([average, *map(number, values), count(n)])
-    columns: list[Any] = [("label", ""), *((name, "number") for name in ("precision", "recall", "F1", "n"))]
-    blocks = [table(f"Per label, {split}, n = {count(n)}", columns, rows)]
+        rows.append([say(f"runs.{average}"), *map(number, values), count(n)])
+    on = {"split": say(f"splits.{split}"), "n": count(n)}
+    heads = [column("label"), *columns("number", "precision", "recall", "f1", "n")]
+    blocks = [table(say("runs.per_label", **on), heads, rows)]
     if len(labels) <= MAX_MATRIX_LABELS:
-        blocks.append(matrix(f"Confusion matrix, {split}, n = {count(n)}", list(labels), metrics["confusion_matrix"]))
+        blocks.append(matrix(say("runs.confusion", **on), list(labels), metrics["confusion_matrix"]))
     return blocks
 
 
@@ -252,7 +266,8 @@ def record_blocks(run: Run | None) -> tuple[list[Block], list[Block], list[Block
     ]
     if run.config.note:
         notes.insert(0, text(run.config.note, "note"))
-    return [code("Config", config)], [code("Environment", environment)], notes or [text("No notes yet.", "hint")]
+    notes = notes or [text(say("runs.no_notes"), "hint")]
+    return [code(say("runs.config"), config)], [code(say("runs.environment"), environment)], notes
 
 
 def chosen_runs(runs: Sequence[Run], names: Sequence[str] | None) -> list[Run]:

@@ -13,14 +13,15 @@ from typing import Any, Literal
 import gradio as gr
 
 from pipeline.catalog import all_runs, load_run
-from pipeline.exceptions import WorkbenchError
+from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.jobs import start_command
 from pipeline.runs import Run
-from tabs.terms import meaning
+from reports.words import meaning, say
 
 Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
+Column = dict[str, str]
 Tone = Literal["plain", "hint", "note", "problem"]
-ColumnKind = Literal["", "number", "text"]
+ColumnKind = Literal["", "number", "text", "state"]
 COMMAND_SECONDS = 600
 
 
@@ -39,26 +40,30 @@ def problem(exception: WorkbenchError) -> Block:
     return text(str(exception), "problem")
 
 
-def table(label: str, columns: Sequence[tuple[str, ColumnKind]], rows: Iterable[Sequence[Any]]) -> Block:
+def table(label: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Block:
     """A table of texts; `number` columns stand right-aligned, `text` columns may wrap."""
-    return {
-        "kind": "table",
-        "label": label,
-        "columns": explained(columns),
-        "rows": [[str(cell) for cell in row] for row in rows],
-    }
+    return {"kind": "table", "label": label, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows]}
 
 
-def explained(columns: Sequence[tuple[str, ColumnKind]]) -> list[dict[str, str]]:
-    """Columns of a table, with what their terms mean."""
-    return [{"name": name, "kind": kind, "help": meaning(name)} for name, kind in columns]
+def column(key: str, kind: ColumnKind = "") -> Column:
+    """A column that the page names, with what its term means."""
+    return {"name": say(f"columns.{key}"), "kind": kind, "help": meaning(key)}
+
+
+def columns(kind: ColumnKind, *keys: str) -> list[Column]:
+    return [column(key, kind) for key in keys]
+
+
+def named(name: str, kind: ColumnKind = "") -> Column:
+    """A column that has its name from the data."""
+    return {"name": name, "kind": kind, "help": ""}
 
 
 def matrix(label: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Block:
     """A confusion matrix: rows gold, columns predicted, each cell as dark as its share of its row."""
-    columns: list[tuple[str, ColumnKind]] = [("gold \\ predicted", ""), *((name, "number") for name in names)]
+    heads = [column("gold_predicted"), *(named(name, "number") for name in names)]
     rows = [[name, *map(count, row)] for name, row in zip(names, counts, strict=True)]
-    return {**table(label, columns, rows), "shares": [[cell / max(sum(row), 1) for cell in row] for row in counts]}
+    return {**table(label, heads, rows), "shares": [[cell / max(sum(row), 1) for cell in row] for row in counts]}
 
 
 def code(label: str, words: str) -> Block:
@@ -149,6 +154,14 @@ def find_run(name: str | None) -> Run | None:
         return None
 
 
+def the_run(name: str | None, otherwise: str) -> Run:
+    """The run. Raises: RunError that says `otherwise`."""
+    run = find_run(name)
+    if run is None:
+        raise RunError(otherwise)
+    return run
+
+
 def asked_run(request: gr.Request, tab: str) -> str | None:
     """The run that the page's address names for this tab."""
     query = request.query_params
@@ -208,22 +221,23 @@ def answer_of_command(arguments: list[str]) -> dict[str, Any]:
         answer, stderr = process.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise CommandError(f"The command has not ended in {duration(COMMAND_SECONDS)}, and was ended.") from None
+        raise CommandError(say("command.slow", time=duration(COMMAND_SECONDS))) from None
     if process.returncode:
         raise CommandError(_last_line(stderr, process.returncode))
     values: dict[str, Any] = json.loads(answer)
     return values
 
 
-def command_problem(process: subprocess.Popen[str]) -> str | None:
-    """Wait for the command: None when it is done, else the sentence it left on stderr."""
+def finish_command(process: subprocess.Popen[str]) -> None:
+    """Wait for the command. Raises: CommandError with the sentence it left on stderr."""
     try:
         _, stderr = process.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"The command has not ended in {duration(COMMAND_SECONDS)}. Look at the run's log before trying again."
-    return _last_line(stderr, process.returncode) if process.returncode else None
+        raise CommandError(say("command.slow_on_run", time=duration(COMMAND_SECONDS))) from None
+    if process.returncode:
+        raise CommandError(_last_line(stderr, process.returncode))
 
 
 def _last_line(stderr: str, status: int) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"The command ended with status {status} and said nothing. See the run's log."
+    return lines[-1] if lines else say("command.silent", status=status)

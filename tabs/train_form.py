@@ -13,17 +13,11 @@ import gradio as gr
 from pipeline.catalog import run_names
 from pipeline.config import FIELDS, FieldHelp, RunConfig, make_config, preset_names, read_preset, set_field
 from pipeline.exceptions import ConfigError
+from reports.words import say, translate
 
 FIRST_PRESET = "quick"
 MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups
-GROUP_TITLES = {
-    "optim": "Optimizer",
-    "stop": "Stopping",
-    "data": "Cleaning and splits",
-    "model": "Model",
-    "hardware": "Hardware",
-    "": "Seed and note",
-}
+GROUPS = ("optim", "stop", "data", "model", "hardware", "other")  # other: fields that have no prefix
 NOT_ASKED = ("schema_version",)
 
 
@@ -38,12 +32,12 @@ class Group:
 
 def field_groups() -> list[Group]:
     """All fields but the main ones; a prefix without a title of its own is its title."""
-    by_prefix: dict[str, list[FieldHelp]] = {prefix: [] for prefix in GROUP_TITLES}
+    by_prefix: dict[str, list[FieldHelp]] = {prefix: [] for prefix in GROUPS}
     for name, field in FIELDS.items():
         if name not in MAIN_FIELDS and name not in NOT_ASKED:
-            by_prefix.setdefault(name.partition(".")[0] if "." in name else "", []).append(field)
+            by_prefix.setdefault(name.partition(".")[0] if "." in name else "other", []).append(field)
     return [
-        Group(prefix, GROUP_TITLES.get(prefix, prefix.capitalize()), tuple(fields))
+        Group(prefix, translate(f"form.groups.{prefix}", prefix.capitalize()), tuple(fields))
         for prefix, fields in by_prefix.items()
         if fields
     ]
@@ -80,18 +74,19 @@ def elem_id_of(field_name: str) -> str:
 
 
 def field_label(field: FieldHelp) -> str:
-    """ "data.clean.html" to "Clean: html"."""
+    """ "data.clean.html" to "Clean: html", unless the language has a word for it."""
     parts = field.name.split(".")
     words = ": ".join(parts[1:] if len(parts) > 1 else parts).replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return translate(f"fields.{field.name}.label", words[:1].upper() + words[1:])
 
 
 def field_info(field: FieldHelp) -> str:
     """The field's meaning and bounds; a bound of "more than 0" is told as 0."""
+    told = translate(f"fields.{field.name}.help", field.description)
     low, high = (None if bound is None else f"{bound:,.10g}" for bound in (field.minimum, field.maximum))
     if low is None and high is None:
-        return field.description
-    return f"{field.description} ({f'{low} to {high}' if high is not None else f'from {low}'})"
+        return told
+    return say("form.from" if high is None else "form.between", help=told, low=low, high=high)
 
 
 def preset_values(preset: str) -> dict[str, Any]:
@@ -201,4 +196,4 @@ def config_problem(values: dict[str, Any]) -> ConfigError | None:
 def group_label(group: Group, changed: Sequence[str]) -> str:
     """The title of a group, with the fields in it that differ from the preset."""
     own = [field_label(field).lower() for field in group.fields if field.name in changed]
-    return f"{group.title} · changed: {', '.join(own)}" if own else group.title
+    return say("form.changed", title=group.title, fields=say("page.comma").join(own)) if own else group.title

@@ -13,7 +13,8 @@ from pipeline.catalog import run_names
 from pipeline.config import FIELDS, preset_names, read_preset
 from pipeline.exceptions import WorkbenchError
 from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
-from tabs.access import check_may_change
+from reports.words import say, translate
+from tabs.access import check_may_change, owner_only
 from tabs.data_view import data_blocks
 from tabs.plan_view import plan_blocks
 from tabs.run_panel import build_run_panel, look_anew, remember_run
@@ -22,7 +23,7 @@ from tabs.shared import (
     answer_of_command,
     begin_command,
     blocks_view,
-    command_problem,
+    finish_command,
     kept_by_browser,
     problem,
     read_kept,
@@ -75,7 +76,7 @@ def pick_preset(preset: str, applied: str, name: str) -> list[Values]:
 
 
 def preset_note(preset: str) -> list[Block]:
-    return [text(read_preset(preset).get("note", ""), "hint")]
+    return [text(translate(f"presets.{preset}", read_preset(preset).get("note", "")), "hint")]
 
 
 def describe(preset: str, *form: Values) -> list[Any]:
@@ -90,14 +91,11 @@ def describe(preset: str, *form: Values) -> list[Any]:
     ]
 
 
+@owner_only(...)    # a source may be any file that this machine can read
 def report_data(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list[Block]]:
-    yield [text("Reading the data …", "hint")]
-    try:
-        check_may_change(profile)  # a source may be any file that this machine can read
-        values = _values(form)
-        yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
-    except WorkbenchError as exception:
-        yield [problem(exception)]
+    yield [text(say("train.reading"), "hint")]
+    values = _values(form)
+    yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
 
 
 def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], list[str]]]:
@@ -105,7 +103,7 @@ def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Ite
     arguments = config_arguments(preset, _values(form))
     try:
         check_may_change(profile)
-        yield [text("Reading the data and measuring a few steps …", "hint")], arguments
+        yield [text(say("train.measuring"), "hint")], arguments
         yield plan_blocks(answer_of_command(["plan", *arguments])), arguments
     except WorkbenchError as exception:
         yield [problem(exception)], arguments
@@ -116,12 +114,9 @@ def drop_outdated_plan(planned_for: list[str], preset: str, *form: Values) -> An
     return gr.skip() if planned_for == config_arguments(preset, _values(form)) else []
 
 
+@owner_only(gr.skip(), ...)
 def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[Block]]:
     """Keep an uploaded file in the run root, where a resume will still find it, and make it the source."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        return gr.skip(), [problem(exception)]
     source = Path(path)
     kept = run_root() / "_uploads" / source.parent.name[:16] / source.name  # gradio's folder is a hash of the content
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -129,25 +124,16 @@ def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[B
     return str(kept), []
 
 
+@owner_only(..., gr.skip(), gr.skip())
 def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], Any, Any]]:
     """Run the command that is shown. Yields the message, the run picker and the name for the next run."""
-    try:
-        check_may_change(profile)
-    except WorkbenchError as exception:
-        yield [problem(exception)], gr.skip(), gr.skip()
-        return
     values = _values(form)
+    name = values["name"]
     process = begin_command(train_arguments(preset, values))
-    yield [text("Checking data and model, then starting …", "note")], gr.skip(), gr.skip()
-    if failed := command_problem(process):
-        yield [text(failed, "problem")], gr.skip(), gr.skip()
-    else:
-        name = values["name"]
-        yield (
-            [text(f"Started {name}. It goes on when this page is closed.", "note")],
-            gr.Dropdown(choices=run_names(), value=name),
-            free_name(preset),
-        )
+    yield [text(say("train.starting"), "note")], gr.skip(), gr.skip()
+    finish_command(process)
+    started = text(say("train.started", run=name), "note")
+    yield [started], gr.Dropdown(choices=run_names(), value=name), free_name(preset)
 
 
 def _values(form: tuple[Values, ...]) -> dict[str, Values]:
@@ -162,15 +148,15 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     """Teach a model."""
     kept = kept_by_browser()
     usual = preset_values(FIRST_PRESET)
-    tab_heading("Teach a model.")
+    tab_heading(say("train.question"))
     with gr.Row(elem_classes="volta-main-fields"):
         preset = gr.Dropdown(
-            preset_names(), value=FIRST_PRESET, label="Start from", elem_id="train-preset", min_width=200
+            preset_names(), value=FIRST_PRESET, label=say("train.preset"), elem_id="train-preset", min_width=200
         )
         source = gr.Dropdown(
             [usual["data.source"]],
             value=usual["data.source"],
-            label="Data",
+            label=say("train.data"),
             allow_custom_value=True,
             elem_id="train-source",
             min_width=200,
@@ -178,46 +164,42 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         base = gr.Dropdown(
             [usual["model.base"]],
             value=usual["model.base"],
-            label="Base",
+            label=say("train.base"),
             allow_custom_value=True,
             elem_id="train-base",
             min_width=200,
         )
-        name = gr.Textbox(usual["name"], label="Name", elem_id="train-name", min_width=200, max_lines=1)
+        name = gr.Textbox(usual["name"], label=say("train.name"), elem_id="train-name", min_width=200, max_lines=1)
     note = blocks_view("preset-note", preset_note(FIRST_PRESET))
     fields: dict[str, Any] = {"data.source": source, "model.base": base, "name": name}
     folds = []
     with gr.Column(elem_classes="volta-folds"):
         for group in field_groups():
             with (
-                gr.Accordion(group.title, open=False, elem_id=f"group-{group.prefix or 'other'}") as fold,
+                gr.Accordion(group.title, open=False, elem_id=f"group-{group.prefix}") as fold,
                 gr.Row(elem_classes="volta-fields"),
             ):
                 for field in group.fields:
                     fields[field.name] = component_for(field, usual[field.name])
             folds.append(fold)
-        with gr.Accordion(
-            "Your data: labels, lengths, leaks", open=False, elem_id="data-fold"
-        ) as data_fold:
+        with gr.Accordion(say("train.your_data"), open=False, elem_id="data-fold") as data_fold:
             with gr.Row(elem_classes="volta-controls"):
-                look = gr.Button("Read the data", size="sm", elem_id="data-button", scale=0, min_width=160)
+                look = gr.Button(say("train.read_data"), size="sm", elem_id="data-button", scale=0, min_width=160)
                 upload = gr.UploadButton(
-                    "Upload a data file",
+                    say("train.upload"),
                     size="sm",
                     file_types=list(DATA_SUFFIXES),
                     elem_id="upload-button",
                     scale=0,
                     min_width=160,
                 )
-            report = blocks_view(
-                "data-report", [text("Rows, labels, lengths, duplicates and leaks of the chosen data.", "hint")]
-            )
+            report = blocks_view("data-report", [text(say("train.data_hint"), "hint")])
     form = [fields[name] for name in form_fields()]
     planned_for = gr.State([])
     applied = gr.State(FIRST_PRESET)  # the preset whose values the form began with
     command = gr.Code(
         shown_command(train_arguments(FIRST_PRESET, usual)),
-        label="Start runs this command",
+        label=say("train.command"),
         interactive=False,
         lines=1,
         wrap_lines=True,
@@ -228,8 +210,8 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     wrong = blocks_view("train-problem")
     planned = blocks_view("train-plan", live=True)
     with gr.Row(elem_classes="volta-controls"):
-        plan = gr.Button("What will it take?", elem_id="plan-button", scale=0, min_width=180)
-        start = gr.Button("Start", variant="primary", elem_id="start-button", scale=0, min_width=160)
+        plan = gr.Button(say("train.plan"), elem_id="plan-button", scale=0, min_width=180)
+        start = gr.Button(say("train.start"), variant="primary", elem_id="start-button", scale=0, min_width=160)
     message = blocks_view("start-message", live=True)
     panel = build_run_panel(demo)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.attribution import Attribution
+from reports.words import say
 from tabs.shared import Block, folded, text
 
 PREDICTED = ""          # value of the picker of a label: the one that is predicted
@@ -14,8 +15,8 @@ def why_blocks(found: Attribution) -> list[Block]:
     """The words, coloured by their score as a share of the largest, and how to read them."""
     if not found.pieces.words:
         return []
-    computed = folded("How this is computed", how_computed(found))
-    return [words_block(found), text(how_to_read(found), "note"), computed]
+    how_to_read = text(say("why.how_to_read", label=found.label), "note")
+    return [words_block(found), how_to_read, folded(say("why.how"), how_computed(found))]
 
 
 def words_block(found: Attribution) -> Block:
@@ -31,22 +32,18 @@ def words_block(found: Attribution) -> Block:
             "share": round(float(score) / largest, 3),
         })
         end = word.end
-    label = f"Evidence for and against {found.label}"
+    label = say("why.evidence", label=found.label)
     return {"kind": "words", "label": label, "items": items, "rest": pieces.text[end:]}
 
 
-def how_to_read(found: Attribution) -> str:
-    return (
-        f"Blue (+) speaks for {found.label}, orange (\N{MINUS SIGN}) against it; the stronger, the more. "
-        "Tick Numbers to see how much."
-    )
-
-
 def how_computed(found: Attribution) -> str:
-    label, before, after = found.label, found.baseline_log_odds, found.log_odds
-    return (
-        f"By integrated gradients at {found.num_points} points. For a sentence of blanks as long as this one, the "
-        f"log-odds of {label} (log of its probability over that of everything else) are {before:+.2f}; for this one "
-        f"{after:+.2f}. The words share the difference of {after - before:+.2f} among them: their numbers add up to "
-        f"it, but for {100 * found.delta:.1f}% that is missed."
+    before, after = found.baseline_log_odds, found.log_odds
+    return say(
+        "why.computed",
+        points=found.num_points,
+        label=found.label,
+        before=f"{before:+.2f}",
+        after=f"{after:+.2f}",
+        difference=f"{after - before:+.2f}",
+        missed=f"{100 * found.delta:.1f}",
     )
