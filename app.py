@@ -8,6 +8,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import sys
 import threading
+from functools import partial
+from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -35,21 +37,31 @@ def build_in_one_language() -> Page:
             language_picker()
         sign_in_button()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab(say("tabs.predict"), id="predict") as tab:
-                build_predict_tab(demo, tab)
-            with gr.Tab(say("tabs.train"), id="train") as tab:
-                build_train_tab(demo, tab)
-            with gr.Tab(say("tabs.runs"), id="runs") as tab:
-                build_runs_tab(demo, tab)
-        opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
+            with gr.Tab(say("tabs.predict"), id="predict") as predict:
+                build_predict_tab(demo, predict)
+            with gr.Tab(say("tabs.train"), id="train") as train:
+                train_timer = build_train_tab(demo, train)
+            with gr.Tab(say("tabs.runs"), id="runs") as runs:
+                runs_timer = build_runs_tab(demo, runs)
+        timers = [train_timer, runs_timer]
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+        opened = demo.load(asked_tab, None, [tabs, *timers], **quiet)
         opened.then(None, None, None, js="volta.open")
+        for tab in (predict, train, runs):
+            tab.select(partial(ticking, str(tab.id)), None, timers, **quiet)
     return demo
 
 
-def asked_tab(request: gr.Request) -> gr.Tabs:
-    """The tab that the page's address names."""
+def asked_tab(request: gr.Request) -> list[Any]:
+    """The tab that the page's address names, and which timers tick."""
     asked = request.query_params.get("tab")
-    return gr.Tabs(selected=asked if asked in ("predict", "train", "runs") else "predict")
+    selected = asked if asked in ("predict", "train", "runs") else "predict"
+    return [gr.Tabs(selected=selected), *ticking(selected)]
+
+
+def ticking(selected: str) -> list[gr.Timer]:
+    """Only what is in sight is looked at anew: ten pages that are open cost the machine no more than they show."""
+    return [gr.Timer(active=selected == tab) for tab in ("train", "runs")]
 
 
 def main() -> None:

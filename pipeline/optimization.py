@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Every trainable parameter exactly once: matrices decay; biases and norms (one dimension) do not."""
+    """Every trainable parameter exactly once, by name of its group: matrices decay; biases and norms do not."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
-        {"params": [parameter for parameter in trainable if parameter.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trainable if parameter.ndim < 2], "weight_decay": 0.0},
+        {"name": "matrices", "params": [each for each in trainable if each.ndim >= 2], "weight_decay": weight_decay},
+        {"name": "biases_and_norms", "params": [each for each in trainable if each.ndim < 2], "weight_decay": 0.0},
     ]
 
 

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -34,7 +34,7 @@ class Plan:
     steps: int
     warmup_steps: int
     evaluations: int                            # with the one before the first step
-    learning_rate: float                        # peak, of all parameters
+    groups: list[dict[str, Any]]                # name, parameters, learning_rate (at its peak) and weight_decay of each
     parameters: int
     trainable_parameters: int
     device: str
@@ -71,7 +71,15 @@ def make_plan(config: RunConfig) -> Plan:
         steps=steps,
         warmup_steps=warmup_steps(config.optim, steps),
         evaluations=evaluations,
-        learning_rate=config.optim.learning_rate,
+        groups=[
+            {
+                "name": group["name"],
+                "parameters": sum(weight.numel() for weight in group["params"]),
+                "learning_rate": group["initial_lr"],
+                "weight_decay": group["weight_decay"],
+            }
+            for group in training.optimizer.param_groups
+        ],
         parameters=sum(weight.numel() for weight in weights),
         trainable_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         device=str(device),

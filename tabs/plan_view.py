@@ -20,7 +20,7 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
         "labels": _shares(plan["label_shares"]["train"]),
         "steps": say("plan.steps_told", n=count(plan["steps"]), warmup=count(plan["warmup_steps"])),
         "evaluations": say("plan.evaluations_told", n=count(plan["evaluations"])),
-        "learning_rate": say("plan.learning_rate_told", rate=f"{plan['learning_rate']:g}"),
+        "learning_rate": _learning_rates(plan["groups"]),
         "parameters": say("plan.parameters_told", trainable=trainable, all=parameters),
         "device": say("plan.device_told", device=plan["device"], precision=plan["precision"], free=free),
         "memory": say("plan.memory_told", peak=peak),
@@ -42,6 +42,19 @@ def _shares(shares: dict[str, float]) -> str:
     told = [f"{label} {number(share)}" for label, share in list(shares.items())[:MAX_SHARES]]
     more = len(shares) - MAX_SHARES
     return " · ".join([*told, say("plan.more_labels", n=count(more))] if more > 0 else told)
+
+
+def _learning_rates(groups: list[dict[str, Any]]) -> str:
+    """Of each group of parameters, by its own rate and weight decay."""
+    return " · ".join(
+        say(
+            "plan.learning_rate_told",
+            group=say(f"plan.groups.{group['name']}"),
+            rate=f"{group['learning_rate']:g}",
+            decay=f"{group['weight_decay']:g}",
+        )
+        for group in groups
+    )
 
 
 def _millions(parameters: int) -> str:

@@ -6,11 +6,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from pipeline.exceptions import ModelError, WorkbenchError
+from pipeline.predictor import CALLS_IN_TORCH, Prediction, Predictor
 from pipeline.serving import DEFAULT_MODEL, MAX_SENTENCES
 from reports.words import say
 from tabs.predict_file import build_predict_file
@@ -21,8 +22,10 @@ from tabs.shared import (
     blocks_view,
     column,
     count,
+    kept_by_browser,
     number,
     problem,
+    read_kept,
     remember_in_url,
     runs_to_predict_with,
     tab_heading,
@@ -32,9 +35,6 @@ from tabs.shared import (
 )
 from tabs.why_view import PREDICTED, why_blocks
 
-if TYPE_CHECKING:
-    from pipeline.predictor import Prediction
-
 FIRST_EXAMPLE = "I LOVE YOU but you dnt love me"
 EXAMPLES = {
     "typo": FIRST_EXAMPLE,
@@ -43,7 +43,7 @@ EXAMPLES = {
     "late_turn": "It is lovely to look at, the cast is warm and the songs are good, but nothing happens.",
     "plain": "A warm, funny and clever film.",
 }
-KEPT_TEXT = "predict-text"  # the browser's key of what was typed last
+KEPT_TEXT, KEPT_TRIES = "predict-text", "predict-tries"     # the browser's keys of what was typed last, and kept
 MAX_TRIES = 10
 NOBODY = ""  # value of the picker of a second model
 
@@ -76,7 +76,6 @@ def predict(sentences: list[str], run: str) -> tuple[list[Prediction], float]:
         raise ModelError(say("predict.too_many", n=count(len(sentences)), max=count(MAX_SENTENCES)))
     if run not in runs_to_predict_with():  # a visitor names runs, never folders of this machine
         raise ModelError(say("predict.unknown_run", run=run[:80]))
-    from pipeline.predictor import Predictor
 
     predictor = Predictor.load(run)
     started = time.perf_counter()
@@ -114,19 +113,19 @@ def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
         return []       # told by the prediction
     try:
         from analysis.attribution import integrated_gradients
-        from pipeline.predictor import Predictor
 
         return why_blocks(integrated_gradients(Predictor.load(run), sentences[0], label or None))
     except WorkbenchError as exception:
         return [problem(exception)]
 
 
-def compare_page(typed: str, other: str, label: str) -> list[Block]:
-    """What a second model says about the same sentences, and which words made it say so."""
-    if not other:
-        return []
-    *_, said = predict_page(typed, other)
-    return [{"kind": "heading", "text": say("predict.says", run=other)}, *said, *explain_page(typed, other, label)]
+def words_page(typed: str, run: str | None, other: str, label: str) -> Iterator[tuple[Any, Any]]:
+    """Which words the model goes by; then what a second model says about the same sentences, where one is chosen."""
+    yield explain_page(typed, run, label), [] if other == NOBODY else gr.skip()
+    if other != NOBODY:
+        *_, said = predict_page(typed, other)
+        heading = {"kind": "heading", "text": say("predict.says", run=other)}
+        yield gr.skip(), [heading, *said, *explain_page(typed, other, label)]
 
 
 def other_choices(other: str) -> Any:
@@ -137,7 +136,6 @@ def other_choices(other: str) -> Any:
 
 def label_choices(run: str | None, label: str) -> Any:
     """The labels that can be explained: the predicted one, or one of the model's by name. A known one stays chosen."""
-    from pipeline.predictor import Predictor
 
     try:
         names = Predictor.load(run).label_names if run in runs_to_predict_with() and run else []
@@ -147,8 +145,9 @@ def label_choices(run: str | None, label: str) -> Any:
     return gr.Dropdown(choices=choices, value=label if label in names else PREDICTED)
 
 
-def keep_try(typed: str, run: str | None, tries: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[Block]]:
+def keep_try(typed: str, run: str | None, kept: Any) -> tuple[list[dict[str, str]], list[Block]]:
     """Put the sentence and what the model says about it on top of the list of tries."""
+    tries, _ = show_kept_tries(kept)
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
     if len(sentences) != 1 or not run:
         return tries, [*tries_blocks(tries), text(say("predict.one_kept"), "hint")]
@@ -159,6 +158,16 @@ def keep_try(typed: str, run: str | None, tries: list[dict[str, str]]) -> tuple[
     verdict = f"{prediction.label} {number(prediction.probabilities[prediction.label])} · {run}"
     newest = {"text": sentences[0], "verdict": verdict}
     tries = [newest, *(earlier for earlier in tries if earlier != newest)][:MAX_TRIES]
+    return tries, tries_blocks(tries)
+
+
+def show_kept_tries(kept: Any) -> tuple[list[dict[str, str]], list[Block]]:
+    """The tries that the browser has kept; what a browser says need not be what this page once told it."""
+    tries = [
+        {key: str(each[key])[:1_000] for key in ("text", "verdict")}
+        for each in (kept if isinstance(kept, list) else [])[:MAX_TRIES]
+        if isinstance(each, dict) and {"text", "verdict"} <= each.keys()
+    ]
     return tries, tries_blocks(tries)
 
 
@@ -181,9 +190,10 @@ def predict_endpoint(sentences: list[str], run: str = DEFAULT_MODEL) -> list[dic
 
 
 def warm_up() -> None:
-    """Load the model that the page shows first, so that the first prediction is quick."""
+    """Load the model that the page shows first, and let it find its quickest way to compute."""
     if run := default_run(runs_to_predict_with()):
-        predict(["A first sentence."], run)
+        for _ in range(CALLS_IN_TORCH + 1):
+            predict(["A first sentence."], run)
 
 
 def default_run(runs: list[str]) -> str | None:
@@ -247,7 +257,7 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         keep = gr.Button(say("predict.keep"), size="sm", elem_id="keep-button", scale=0, min_width=140)
     why = blocks_view("predict-why")
     beside = blocks_view("predict-beside")
-    kept, tries = blocks_view("predict-tries"), gr.State([])
+    kept, tries = blocks_view("predict-tries"), kept_by_browser()
     code: dict[str, Any] = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1}
     build_predict_file(run)
     with gr.Accordion(say("predict.code"), open=False):
@@ -256,9 +266,12 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     shown = ([typed, run], result)
-    explained: dict[str, Any] = {"fn": explain_page, "inputs": [typed, run, label], "outputs": why, **quiet}
+    explained: dict[str, Any] = {
+        "fn": words_page, "inputs": [typed, run, other, label], "outputs": [why, beside], **quiet
+    }
     # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
     demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
+    demo.load(show_kept_tries, tries, [tries, kept], js=read_kept(KEPT_TRIES), **quiet)
     demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(
         label_choices, [run, label], label, **quiet
     ).then(**explained).then(code_examples, run, [curl, python], **quiet)
@@ -272,20 +285,15 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     )
     # Beside the prediction, not behind it: of what is typed meanwhile only the last is explained.
     gr.on(
-        [typed.change, typed.submit, button.click, label.input],
+        [typed.change, typed.submit, other.input, button.click, label.input],
         trigger_mode="always_last",
         concurrency_limit=None,
         **explained,
     )
     run.change(label_choices, [run, label], label, **quiet).then(**explained)
-    compared: dict[str, Any] = {"fn": compare_page, "inputs": [typed, other, label], "outputs": beside, **quiet}
-    gr.on(
-        [typed.change, typed.submit, other.input, button.click, label.input],
-        trigger_mode="always_last",
-        concurrency_limit=None,
-        **compared,
+    keep.click(keep_try, [typed, run, tries], [tries, kept], **quiet).then(
+        None, tries, None, js=write_kept(KEPT_TRIES)
     )
-    keep.click(keep_try, [typed, run, tries], [tries, kept], **quiet)
     gr.on([typed.input, typed.blur], None, typed, None, js=write_kept(KEPT_TEXT))
     run.input(None, run, None, js=remember_in_url("predict"))
     run.change(code_examples, run, [curl, python], **quiet)

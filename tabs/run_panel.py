@@ -195,7 +195,8 @@ def build_run_panel(demo: gr.Blocks) -> Panel:
             score = chart_view("score-chart", score_chart([]))
     with gr.Accordion(say("run.log"), open=False, elem_id="run-log-fold"):
         log = blocks_view("run-log")
-    panel = Panel(run, status, loss, score, log, stop, resume, gr.Timer(SLOW_SECONDS), gr.State({}), message)
+    timer = gr.Timer(SLOW_SECONDS, active=False)
+    panel = Panel(run, status, loss, score, log, stop, resume, timer, gr.State({}), message)
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
     panel.timer.tick(follow, [run, panel.seen], panel.followed, trigger_mode="once", **quiet)

@@ -20,9 +20,9 @@ from tabs.runs_view import (
     chosen_runs,
     compared_blocks,
     detail_blocks,
+    predictions_path,
     record_blocks,
     run_list,
-    validation_path,
     when_written,
 )
 from tabs.shared import (
@@ -89,8 +89,8 @@ def _written(run: Run, *parts: str) -> tuple[Any, ...]:
     """Changes when the run's evaluations or its files do: not with every step."""
     paths = {
         "metrics": run.best_folder / "model.safetensors",
-        "predictions": validation_path(run),
-        "test": validation_path(run).with_name("test.parquet"),
+        "predictions": predictions_path(run, "validation"),
+        "test": predictions_path(run, "test"),
         "log": run.log_path,
         "notes": run.folder / "notes.jsonl",
     }
@@ -161,8 +161,8 @@ def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) ->
     return [], ""
 
 
-def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
-    """How did it go, and which is better?"""
+def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """How did it go, and which is better? Returns the timer that looks anew while the tab is in sight."""
     tab_heading(say("runs.question"))
     listed = gr.HTML(
         {"columns": [], "rows": [], "chosen": [], "empty": say("runs.reading")},
@@ -212,7 +212,8 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
             say("runs.bring_in"), size="sm", file_types=[".zip"], elem_id="unzip-button", scale=0, min_width=200
         )
     brought = blocks_view("unzip-message", live=True)
-    timer, seen, asked, to_delete = gr.Timer(SLOW_SECONDS), gr.State({}), gr.JSON(visible=False), gr.State(None)
+    timer = gr.Timer(SLOW_SECONDS, active=False)
+    seen, asked, to_delete = gr.State({}), gr.JSON(visible=False), gr.State(None)
     described = [details, config, environment, notes, log]
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
@@ -241,3 +242,4 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     sure.click(delete_for_good, to_delete, [message, sure], **quiet).then(**looked)
     add.click(write_note, [focus, note], [noted, note], **quiet).then(*shown, **quiet)
     upload.upload(bring_in, upload, brought, **quiet).then(**looked)
+    return timer

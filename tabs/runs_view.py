@@ -19,7 +19,7 @@ from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
-from reports.words import language, say
+from reports.words import say
 from tabs.run_panel import metric_words
 from tabs.shared import (
     Block,
@@ -45,7 +45,7 @@ def run_list(runs: Sequence[Run]) -> dict[str, Any]:
     """Value of the list of runs: columns, a row per run, and the run that is shown until somebody ticks one."""
     rows = [_row(run) for run in runs]
     heads = [
-        column("state", "state"), *columns("", "name", "data", "base"), *columns("number", "best", "took"),
+        column("state", "state"), *columns("", "name", "data", "base"), *columns("number", "best", "test", "took"),
         column("started"),
     ]
     return {"columns": heads, "rows": rows, "chosen": [row["name"] for row in rows[:1]], "empty": say("runs.none")}
@@ -55,6 +55,7 @@ def _row(run: Run) -> dict[str, Any]:
     status = run.status()
     best, started = status.best or {}, status.started_at
     took = status.elapsed_seconds or None
+    test = test_accuracy(run)
     return {
         "name": run.name,
         "state": status.state,
@@ -65,11 +66,13 @@ def _row(run: Run) -> dict[str, Any]:
             _short(run.config.data.source),
             _short(run.config.model.base),
             f"{metric_words(best['metric'])} {number(best['value'])}" if best else "",
+            "" if test is None else number(test),
             duration(took) if took else "",
             datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M") if started else "",
         ],
         "keys": [
-            status.state, run.name, run.config.data.source, run.config.model.base, best.get("value"), took, started,
+            status.state, run.name, run.config.data.source, run.config.model.base, best.get("value"), test, took,
+            started,
         ],
     }
 
@@ -176,9 +179,10 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
 
 
 def _validation_predictions(run: Run) -> Predictions:
-    if not validation_path(run).exists():
+    path = predictions_path(run, "validation")
+    if not path.exists():
         raise RunError(say("runs.no_predictions", run=run.name))
-    return read_predictions(validation_path(run))
+    return read_predictions(path)
 
 
 def signed(estimate: Estimate) -> str:
@@ -190,8 +194,9 @@ def _p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else number(p)
 
 
-def validation_path(run: Run) -> Path:
-    return run.folder / "predictions" / slug(run.config.data.source) / "validation.parquet"
+def predictions_path(run: Run, split: str) -> Path:
+    """Where the run keeps what its best model says about a split of its own data."""
+    return run.folder / "predictions" / slug(run.config.data.source) / f"{split}.parquet"
 
 
 def detail_blocks(run: Run | None) -> list[Block]:
@@ -203,19 +208,42 @@ def detail_blocks(run: Run | None) -> list[Block]:
         blocks = [text(say("runs.no_figures"), "hint")]
     else:
         blocks = figures("validation", best)
-    path = run.folder / "predictions" / slug(run.config.data.source) / "test.parquet"
-    return blocks + (test_blocks(path, when_written(path), language()) if is_of_the_best_model(path, run) else [])
+    predictions = test_predictions(run)
+    return blocks + (test_blocks(predictions) if predictions else [])
 
 
-def is_of_the_best_model(path: Path, run: Run) -> bool:
-    """Were these predictions made since the best model was saved?"""
-    weights = run.best_folder / "model.safetensors"
-    return path.exists() and weights.exists() and path.stat().st_mtime >= weights.stat().st_mtime
+def test_predictions(run: Run) -> Predictions | None:
+    """What the best model says about test, where somebody has asked since it was saved."""
+    path = _test_path(run)
+    return _read_predictions(path, when_written(path)) if path else None
 
 
-@lru_cache(maxsize=16)
-def test_blocks(path: Path, written: tuple[int, int], language: str) -> list[Block]:
-    predictions = read_predictions(path)
+def test_accuracy(run: Run) -> float | None:
+    path = _test_path(run)
+    return _accuracy(path, when_written(path)) if path else None
+
+
+def _test_path(run: Run) -> Path | None:
+    path, weights = predictions_path(run, "test"), run.best_folder / "model.safetensors"
+    asked = path.exists() and weights.exists() and path.stat().st_mtime >= weights.stat().st_mtime
+    return path if asked else None
+
+
+@lru_cache(maxsize=4)       # texts and all
+def _read_predictions(path: Path, written: tuple[int, int]) -> Predictions | None:
+    try:
+        return read_predictions(path)
+    except RunError:        # damaged: as if nobody had asked
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _accuracy(path: Path, written: tuple[int, int]) -> float | None:
+    predictions = _read_predictions(path, written)
+    return float((predictions.logits.argmax(axis=1) == predictions.gold_ids).mean()) if predictions else None
+
+
+def test_blocks(predictions: Predictions) -> list[Block]:
     metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
     return [text(test_sentence(predictions)), *figures("test", metrics)]
 

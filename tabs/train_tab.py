@@ -144,8 +144,8 @@ def _values(form: tuple[Values, ...]) -> dict[str, Values]:
     return values
 
 
-def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
-    """Teach a model."""
+def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Teach a model. Returns the timer that looks anew at the run while the tab is in sight."""
     kept = kept_by_browser()
     usual = preset_values(FIRST_PRESET)
     tab_heading(say("train.question"))
@@ -242,3 +242,4 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)
     remember_run(panel, tab)
+    return panel.timer

@@ -31,7 +31,10 @@ def test_a_plan_says_what_the_run_then_does(run_root: Path, tiny_values: dict[st
     assert plan.steps == len(steps) == 24
     assert plan.evaluations == len(lines) - len(steps)
     assert plan.rows == {split: found["rows"] for split, found in run.environment()["data"].items()}
-    assert steps[plan.warmup_steps]["learning_rate"] == pytest.approx(plan.learning_rate)
+    assert [group["name"] for group in plan.groups] == ["matrices", "biases_and_norms"]
+    assert sum(group["parameters"] for group in plan.groups) == plan.trainable_parameters
+    for group in plan.groups:
+        assert steps[plan.warmup_steps]["learning_rate"] == pytest.approx(group["learning_rate"])
     assert plan.label_shares["train"] == {"negative": 0.5, "positive": 0.5}
     assert (plan.device, plan.precision) == ("cpu", "fp32")
 
