@@ -124,6 +124,10 @@ def test_test_figures_appear_once_asked_for_and_go_when_the_model_changes(runs: 
     assert messages[-1] == []
     shown = told(detail_blocks(runs[0]))
     assert "On test, n = 24: accuracy" in shown and "(95%: " in shown
+    listed = run_list(runs)
+    column = [head["name"] for head in listed["columns"]].index("test")
+    cells = {row["name"]: row["cells"][column] for row in listed["rows"]}
+    assert f"accuracy {cells['one']} (95%" in shown and cells["two"] == ""
     (runs[0].best_folder / "model.safetensors").touch()
     assert "On test" not in told(detail_blocks(runs[0]))
 

@@ -15,7 +15,7 @@ from pipeline.config import make_config
 from pipeline.predictor import Prediction
 from pipeline.runs import Run, Status
 from tabs import predict_tab
-from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page
+from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page, show_kept_tries
 from tabs.run_panel import follow, run_blocks, run_facts
 from tabs.shared import CommandError, begin_command, count, duration, finish_command, number
 from tabs.train_tab import keep_upload
@@ -140,6 +140,16 @@ def test_the_bundled_run_is_shown_first_else_the_newest() -> None:
     assert default_run(["newest", "sst2-minilm"]) == "sst2-minilm"
     assert default_run(["newest", "older"]) == "newest"
     assert default_run([]) is None
+
+
+@pytest.mark.parametrize("kept", [None, "text", 7, [1], [{"text": "a"}], {"text": "a", "verdict": "b"}])
+def test_tries_that_the_browser_made_up_are_left_out(kept: Any) -> None:
+    assert show_kept_tries(kept) == ([], [])
+
+
+def test_tries_that_the_browser_kept_are_shown_again() -> None:
+    tries = [{"text": f"film {n}", "verdict": "positive 0.900 · tiny"} for n in range(12)]
+    assert show_kept_tries(tries) == (tries[:10], [{"kind": "tries", "label": "Tries", "items": tries[:10]}])
 
 
 def test_an_upload_is_kept_in_the_run_root_under_its_own_name(run_root: Path, tmp_path: Path) -> None:

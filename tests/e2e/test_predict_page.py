@@ -63,6 +63,8 @@ def test_a_try_is_kept_and_come_back_to(predict_page: Page) -> None:
     predict_page.locator("#predict-tries").get_by_role("button", name="good lovely film").click()
     expect(text).to_have_value("good lovely film")
     expect(predict_page.locator("#predict-why .volta-words span")).to_have_text(["good", "lovely", "film"])
+    predict_page.reload()
+    expect(predict_page.locator("#predict-tries button")).to_have_text(["good lovely bad film", "good lovely film"])
 
 
 def test_a_second_model_answers_beside_the_first(predict_page: Page) -> None:

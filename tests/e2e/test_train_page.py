@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tabs.run_panel import SLOW_SECONDS
 from tests.e2e.conftest import Home, choose, free_port, running_app
 
 STEPS = 38_400      # 192 examples, 2 a step, 400 epochs: more than any machine does while a test looks at it
@@ -148,6 +149,22 @@ def test_the_zoom_survives_an_update(page: Page, address: str, home: Home) -> No
     append_steps(metrics, 101, 400)
     wait_for_points(page, more_than=399)
     assert page.evaluate(axes) == zoomed
+
+
+def test_only_the_tab_in_sight_asks_how_runs_are_doing(page: Page, address: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or "") if "queue/join" in request.url else None)
+    page.goto(f"{address}/?tab=predict&run=tiny")
+    expect(page.locator("#predict-why .volta-words")).to_be_visible()
+    page.wait_for_timeout(2_000)        # what the page still asks while it is opened
+    asked.clear()
+    page.wait_for_timeout(1_000 * SLOW_SECONDS + 2_000)
+    assert asked == []
+    page.get_by_role("tab", name="Runs").click()
+    with page.expect_request("**/queue/join*"):     # by the click
+        pass
+    with page.expect_request("**/queue/join*"):     # by the timer
+        pass
 
 
 def test_the_numbers_of_a_chart_are_one_click_away(page: Page, address: str) -> None:
