@@ -82,7 +82,10 @@ def text_values(table: pa.Table, file: str, name: str) -> pa.ChunkedArray:
         )
     refuse_nested(table, file, name)
     column = plain(table[name])
-    if pa.types.is_null(column.type) or (is_string(column.type) and not _all_numbers(column)):
+    # Where there is not one text, none is a number: such rows are dropped as empty, and told so.
+    if pa.types.is_null(column.type) or (
+        is_string(column.type) and not pc.all(pc.match_substring_regex(column, _NUMBER)).as_py()
+    ):
         return column.cast(pa.large_string())
     found = "numbers" if is_string(column.type) else f"values of type {column.type}"
     raise DataError(
@@ -170,8 +173,3 @@ def _refuse_example_as_header(table: pa.Table, file: str, columns: Columns) -> N
             f"{file}: its first line ('{columns.text[:60]}', '{columns.label}') seems to be an example, not the names "
             "of the columns. Add a first line such as text,label."
         )
-
-
-def _all_numbers(column: pa.ChunkedArray) -> bool:
-    # None when there is not one text in the column: such rows are dropped as empty, and told so.
-    return bool(pc.all(pc.match_substring_regex(column, _NUMBER)).as_py())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -202,10 +203,7 @@ def differing_fields(config: RunConfig, other: RunConfig) -> list[str]:
 
 
 def field_value(config: RunConfig, dotted_name: str) -> Any:
-    value: Any = config
-    for name in dotted_name.split("."):
-        value = getattr(value, name)
-    return value
+    return attrgetter(dotted_name)(config)
 
 
 class FieldHelp(BaseModel, frozen=True):
