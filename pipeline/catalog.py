@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -65,8 +66,11 @@ def load_run(name: str) -> Run:
 
 def run_names() -> list[str]:
     """All runs, newest first; the one that comes with the project is there wherever the run root is."""
-    folders = _run_folders()
-    return sorted(folders, key=lambda name: (folders[name] / "run_config.json").stat().st_mtime, reverse=True)
+    written = []
+    for name, folder in _run_folders().items():
+        with suppress(FileNotFoundError):       # deleted a moment ago
+            written.append(((folder / "run_config.json").stat().st_mtime, name))
+    return [name for _, name in sorted(written, reverse=True)]
 
 
 def all_runs() -> list[Run]:

@@ -136,7 +136,7 @@ class RunConfig(Part):
     hardware: HardwareConfig = HardwareConfig()
 
     @model_validator(mode="after")
-    def _source_is_not_the_whole_disk(self) -> RunConfig:
+    def _names_have_no_nul(self) -> RunConfig:
         if "\0" in self.data.source + self.model.base:
             raise ValueError("a source or base contains a NUL character; take it out")
         return self

@@ -162,7 +162,7 @@ def _count(examples: dict[str, pa.Table], split: str) -> SourceCounts:
     return SourceCounts(
         rows=table.num_rows,
         unlabelled=table["label"].null_count,
-        empty=table.num_rows - pc.sum(not_blank(table["text"])).as_py(),
+        empty=table.num_rows - (pc.sum(not_blank(table["text"])).as_py() or 0),      # of no rows the sum is none
         repeated=repeated,
         contradictory=contradictory,
         also_in_train=0 if split == "train" else int(is_in(usable["text"], examples["train"]["text"]).sum()),

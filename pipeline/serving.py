@@ -7,13 +7,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline.exceptions import WorkbenchError
+from pipeline.sources import BUNDLED_RUN
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-DEFAULT_MODEL = "sst2-minilm"
+DEFAULT_MODEL = BUNDLED_RUN
 MAX_SENTENCES = 10_000
 MAX_BODY_BYTES = 16 * 2**20
 
