@@ -66,4 +66,4 @@ def owner_only(*answer: Any) -> Callable[[Handler], Handler]:
 def sign_in_button() -> None:
     """On a Space with `hf_oauth: true`, where its owner signs in; elsewhere nothing."""
     if is_on_space() and os.environ.get("OAUTH_CLIENT_ID"):
-        gr.LoginButton(size="sm", elem_id="sign-in")
+        gr.LoginButton(say("access.sign_in"), say("access.sign_out", name="{}"), size="sm", elem_id="sign-in")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.compare import Estimate, accuracy_estimate, compare, macro_f1_estimate
+from analysis.compare import accuracy_estimate, compare, macro_f1_estimate
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
@@ -21,20 +21,7 @@ from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
 from tabs.run_panel import metric_words
-from tabs.shared import (
-    Block,
-    code,
-    column,
-    columns,
-    count,
-    duration,
-    find_run,
-    matrix,
-    named,
-    number,
-    table,
-    text,
-)
+from tabs.shared import Block, code, column, columns, count, duration, find_run, matrix, named, number, table, text
 
 STALE_SECONDS = 60.0        # a run at work that has written nothing for this long is pointed out
 MAX_COMPARED = 12           # runs in one table
@@ -170,7 +157,7 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
             continue
         accuracy, macro_f1 = pair.differences["accuracy"], pair.differences["macro_f1"]
         cells = [count(pair.n), count(pair.fixed), count(pair.broken), _p_value(pair.p_value)]
-        rows.append([other.name, *cells, signed(accuracy), signed(macro_f1)])
+        rows.append([other.name, *cells, *(say("runs.interval", x=x) for x in (accuracy, macro_f1))])
     if not rows:
         return refused
     heads = [column("run"), *columns("number", "n", "fixed", "broken", "p", "accuracy_interval", "macro_f1_interval")]
@@ -183,11 +170,6 @@ def _validation_predictions(run: Run) -> Predictions:
     if not path.exists():
         raise RunError(say("runs.no_predictions", run=run.name))
     return read_predictions(path)
-
-
-def signed(estimate: Estimate) -> str:
-    value, low, high = (f"{x:+.3f}" for x in (estimate.value, estimate.low, estimate.high))
-    return say("runs.interval", value=value, low=low, high=high)
 
 
 def _p_value(p: float) -> str:
@@ -251,17 +233,7 @@ def test_blocks(predictions: Predictions) -> list[Block]:
 def test_sentence(predictions: Predictions) -> str:
     n = len(predictions.gold_ids)
     accuracy = accuracy_estimate(int((predictions.logits.argmax(axis=1) == predictions.gold_ids).sum()), n)
-    macro_f1 = macro_f1_estimate(predictions)
-    return say(
-        "runs.on_test",
-        n=count(n),
-        accuracy=number(accuracy.value),
-        accuracy_low=number(accuracy.low),
-        accuracy_high=number(accuracy.high),
-        macro_f1=number(macro_f1.value),
-        macro_f1_low=number(macro_f1.low),
-        macro_f1_high=number(macro_f1.high),
-    )
+    return say("runs.on_test", n=count(n), accuracy=accuracy, macro_f1=macro_f1_estimate(predictions))
 
 
 def figures(split: str, metrics: dict[str, Any]) -> list[Block]:

@@ -38,12 +38,5 @@ def words_block(found: Attribution) -> Block:
 
 def how_computed(found: Attribution) -> str:
     before, after = found.baseline_log_odds, found.log_odds
-    return say(
-        "why.computed",
-        points=found.num_points,
-        label=found.label,
-        before=f"{before:+.2f}",
-        after=f"{after:+.2f}",
-        difference=f"{after - before:+.2f}",
-        missed=f"{100 * found.delta:.1f}",
-    )
+    values = {"before": before, "after": after, "difference": after - before, "missed": 100 * found.delta}
+    return say("why.computed", points=found.num_points, label=found.label, **values)

@@ -24,8 +24,9 @@ ELSEWHERE = ("fields.", "presets.")      # their English stands in pipeline/conf
 NO_WORDS = ("I LOVE YOU ", "It is lovely ", "A warm, ", "A first sentence.", "Segoe UI", "Helvetica Neue", "\nfrom ")
 
 
-def placeholders(template: str) -> set[str]:
-    return {name for _, name, _, _ in Formatter().parse(template) if name}
+def placeholders(template: str) -> set[tuple[str, str | None]]:
+    """Names of the values, and in which format."""
+    return {(name, spec) for _, name, spec, _ in Formatter().parse(template) if name}
 
 
 @pytest.mark.parametrize("code", OTHERS)
