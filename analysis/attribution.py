@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_DELTA = 0.01            # share of the whole that the words may miss
 SMALLEST_WHOLE = 0.1        # nats; a share of next to nothing would tell nothing
 FIRST_STRETCHES = 6         # of the way from baseline to text
-HALVED_AT_ONCE = 0.8        # those stretches are halved that make up so much of what is missed
+HALVED_AT_ONCE = 0.5        # those stretches are halved that make up so much of what is missed
 MAX_POINTS = 400
 TOKENS_PER_BATCH = 4096
 NICENESS = 10               # of 19: a run in training on the same cores gets nine tenths of them
@@ -83,7 +83,7 @@ def _integrated_gradients(predictor: Predictor, text: str, label: str | None) ->
             break
         stretches = _halved(missed)
     return Attribution(
-        label=predictor.label_names[line.label_id],
+        label=predictor.label_names[line.label_id or 0],
         pieces=pieces,
         scores=sum((line.integral(stretch) for stretch in stretches), np.zeros(len(pieces.words))),
         log_odds=line.log_odds[1.0],
@@ -109,7 +109,7 @@ class _Line:
             blank[0, list(word.pieces)] = int(predictor.tokenizer.pad_token_id)
         with torch.no_grad():
             self.baseline, self.change = embed(blank), embed(ids) - embed(blank)        # (1, T, H) each
-            self.label_id = _label_id(predictor, label, self.logits(embed(ids))[0])
+        self.label_id = None if label is None else _label_id(predictor, label)
         self.log_odds: dict[float, float] = {}
         self.slopes: dict[float, np.ndarray] = {}       # (N,): how fast the log-odds grow by each word
 
@@ -124,11 +124,14 @@ class _Line:
         """Compute what is not known yet at both ends and in the middle of each stretch."""
         import torch
 
-        points = sorted({x for a, b in stretches for x in (a, (a + b) / 2, b)} - self.log_odds.keys())
+        points = sorted({x for a, b in stretches for x in (a, (a + b) / 2, b)} - self.log_odds.keys(), reverse=True)
         at_once = max(1, TOKENS_PER_BATCH // self.change.shape[1])
         for some in (points[i : i + at_once] for i in range(0, len(points), at_once)):
             embeddings = self.baseline + torch.tensor(some, device=self.model.device)[:, None, None] * self.change
-            values = log_odds(self.logits(embeddings.requires_grad_()), self.label_id)
+            logits = self.logits(embeddings.requires_grad_())
+            if self.label_id is None:       # the text itself comes first: the label is the one predicted for it
+                self.label_id = int(logits[0].argmax())
+            values = log_odds(logits, self.label_id)
             [gradients] = torch.autograd.grad(values.sum(), embeddings)         # (B, T, H)
             by_piece = (gradients * self.change).sum(dim=2).double().cpu().numpy()
             for point, value, slopes in zip(some, values.tolist(), by_piece, strict=True):
@@ -162,9 +165,7 @@ def log_odds(logits: torch.Tensor, label_id: int) -> torch.Tensor:
     return logits[:, label_id] - torch.logsumexp(logits[:, others], dim=1)
 
 
-def _label_id(predictor: Predictor, label: str | None, logits: torch.Tensor) -> int:
-    if label is None:
-        return int(logits.argmax())
+def _label_id(predictor: Predictor, label: str) -> int:
     if label not in predictor.label_names:
         known = ", ".join(predictor.label_names)
         raise ModelError(f"The model does not know the label '{label[:80]}'. It knows: {known}.")
