@@ -24,7 +24,7 @@ FIRST_STRETCHES = 6         # of the way from baseline to text
 HALVED_AT_ONCE = 0.5        # those stretches are halved that make up so much of what is missed
 MAX_POINTS = 400
 TOKENS_PER_BATCH = 4096
-NICENESS = 10               # of 19: a run in training on the same cores gets nine tenths of them
+NICENESS = 10               # of 19: predictions of the same app, and runs of the same session, go first
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-# A CPU explains one text at a time, and lets predictions and a run in training on the same cores go first.
+# A CPU explains one text at a time, and lets others go first.
 _BEHIND_OTHERS = ThreadPoolExecutor(1, "explaining", _step_back)
 
 
