@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +78,21 @@ def test_only_the_stretches_that_miss_most_are_halved() -> None:
     assert sorted(attribution._halved(missed)) == [(0.0, 0.25), (0.25, 0.375), (0.375, 0.5), (0.5, 0.75), (0.75, 1.0)]
     missed[0.5, 0.75] = -0.6
     assert {(0.25, 0.5), (0.5, 0.625)} <= set(attribution._halved(missed))
+
+
+def test_a_prediction_does_not_wait_for_an_explanation(predictor: Predictor) -> None:
+    going_on = threading.Event()
+    explaining = attribution._BEHIND_OTHERS.submit(going_on.wait, 30)
+    try:
+        assert predictor.predict([TEXT])[0].text == TEXT
+        assert not explaining.done()
+    finally:
+        going_on.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_explanations_let_others_go_first() -> None:
+    assert attribution._BEHIND_OTHERS.submit(os.nice, 0).result() == attribution.NICENESS + os.nice(0)
 
 
 def test_evidence_for_one_of_two_labels_is_evidence_against_the_other(predictor: Predictor) -> None:
