@@ -42,7 +42,7 @@ def _row(run: Run) -> dict[str, Any]:
     status = run.status()
     best, started = status.best or {}, status.started_at
     took = status.elapsed_seconds or None
-    test = test_accuracy(run)
+    test = test_value(run)
     return {
         "name": run.name,
         "state": status.state,
@@ -53,7 +53,7 @@ def _row(run: Run) -> dict[str, Any]:
             _short(run.config.data.source),
             _short(run.config.model.base),
             f"{metric_words(best['metric'])} {number(best['value'])}" if best else "",
-            "" if test is None else number(test),
+            "" if test is None else f"{metric_words(run.config.stop.metric)} {number(test)}",
             duration(took) if took else "",
             datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M") if started else "",
         ],
@@ -200,9 +200,10 @@ def test_predictions(run: Run) -> Predictions | None:
     return _read_predictions(path, when_written(path)) if path else None
 
 
-def test_accuracy(run: Run) -> float | None:
+def test_value(run: Run) -> float | None:
+    """On test, the metric that the run selects on: it stands beside its best on validation."""
     path = _test_path(run)
-    return _accuracy(path, when_written(path)) if path else None
+    return _test_value(path, when_written(path), run.config.stop.metric) if path else None
 
 
 def _test_path(run: Run) -> Path | None:
@@ -220,9 +221,12 @@ def _read_predictions(path: Path, written: tuple[int, int]) -> Predictions | Non
 
 
 @lru_cache(maxsize=1024)
-def _accuracy(path: Path, written: tuple[int, int]) -> float | None:
+def _test_value(path: Path, written: tuple[int, int], metric: str) -> float | None:
     predictions = _read_predictions(path, written)
-    return float((predictions.logits.argmax(axis=1) == predictions.gold_ids).mean()) if predictions else None
+    if predictions is None:
+        return None
+    value: float = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)[metric]
+    return value
 
 
 def test_blocks(predictions: Predictions) -> list[Block]:
