@@ -19,7 +19,7 @@ Forward = Callable[[dict[str, "torch.Tensor"]], np.ndarray]     # a batch to its
 
 NAMES = ("input_ids", "attention_mask")
 MAX_DIFFERENCE = 1e-4       # of a logit; 4e-6 was the largest seen
-SPIN_MICROSECONDS = "100"   # as good as the default of a second for one caller, and a run beside it keeps its cores
+SPIN_MICROSECONDS = "100"   # measured: as good as the default for one caller, and a run beside it keeps its cores
 TRIED_SHAPES = ((1, 3), (3, 17))    # other ones than it is exported with
 
 log = logging.getLogger(__name__)

@@ -225,7 +225,8 @@ def _test_value(path: Path, written: tuple[int, int], metric: str) -> float | No
     predictions = _read_predictions(path, written)
     if predictions is None:
         return None
-    value: float = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)[metric]
+    metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
+    value: float | None = metrics.get(metric)       # a run brought in may name one that its labels do not have
     return value
 
 
