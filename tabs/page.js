@@ -370,6 +370,14 @@ window.volta = (() => {
     history.replaceState(history.state, "", url);
   };
 
+  // Which timers tick: of Train and of Runs, only that of the tab in sight. It is asked of the page itself, since while
+  // a page opens, gradio tells of its first tab too, and not always before the one that is asked for.
+  const ticking = async () => {
+    await new Promise((resolve) => setTimeout(resolve));
+    const inSight = (tab) => document.querySelector(`#${tab}-tab-button`)?.ariaSelected === "true";
+    return ["train", "runs"].map((tab) => ({ __type__: "update", active: inSight(tab) }));
+  };
+
   // What the user typed: kept by the browser, so that a refresh shows it again
 
   const keep = (key, value) => localStorage.setItem(`volta-${key}`, JSON.stringify(value));
@@ -381,5 +389,5 @@ window.volta = (() => {
     }
   };
 
-  return { blocks, chart, chosen, keep, kept, open, remember, runs };
+  return { blocks, chart, chosen, keep, kept, open, remember, runs, ticking };
 })();
