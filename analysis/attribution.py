@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from analysis.text_spans import TextPieces, text_pieces
 from pipeline.exceptions import ModelError
+from pipeline.jobs import is_taken
 from pipeline.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ FIRST_STRETCHES = 6         # of the way from baseline to text
 HALVED_AT_ONCE = 0.5        # those stretches are halved that make up so much of what is missed
 MAX_POINTS = 400
 TOKENS_PER_BATCH = 4096
+REST = 8                    # times as long as an explanation took
 NICENESS = 10               # of 19: predictions of the same app, and runs of the same session, go first
 
 
@@ -56,7 +59,7 @@ def integrated_gradients(predictor: Predictor, text: str, label: str | None = No
     Raises: ModelError for a label that the model does not know.
     """
     if predictor.model.device.type == "cpu":
-        return _BEHIND_OTHERS.submit(_integrated_gradients, predictor, text, label).result()
+        return _BEHIND_OTHERS.submit(_with_rests, predictor, text, label).result()
     with predictor.computing:
         return _integrated_gradients(predictor, text, label)
 
@@ -68,6 +71,20 @@ def _step_back() -> None:
 
 # A CPU explains one text at a time, and lets others go first.
 _BEHIND_OTHERS = ThreadPoolExecutor(1, "explaining", _step_back)
+_rests_until = 0.0      # of time.monotonic()
+
+
+def _with_rests(predictor: Predictor, text: str, label: str | None) -> Attribution:
+    """Explain; where a run trains on the same cores only after a rest, since no priority keeps the two apart."""
+    global _rests_until
+    if is_taken("cpu"):
+        time.sleep(max(0.0, _rests_until - time.monotonic()))
+    began = time.monotonic()
+    try:
+        return _integrated_gradients(predictor, text, label)
+    finally:
+        ended = time.monotonic()
+        _rests_until = ended + REST * (ended - began)
 
 
 def _integrated_gradients(predictor: Predictor, text: str, label: str | None) -> Attribution:

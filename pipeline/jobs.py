@@ -219,22 +219,35 @@ def _process_of(run: Run) -> psutil.Process | None:
 @contextmanager
 def device_lock(device: str, stop: threading.Event) -> Iterator[None]:
     """One run at a time on a device of this machine; the others wait, `queued`. Raises: StopRequested."""
-    folder = Path(tempfile.gettempdir()) / "volta-devices"
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)     # for all users of the machine: mkdir heeds the umask
-    lock = FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)
+    lock = _lock_of(device)
     while not lock.is_locked:
         if stop.is_set():
             raise StopRequested
-        try:
+        with suppress(Timeout):
             lock.acquire(timeout=0.2)
-        except Timeout:
-            continue
     try:
         yield
     finally:
         lock.release()
+
+
+def is_taken(device: str) -> bool:
+    """Does a run on this machine hold the device?"""
+    lock = _lock_of(device)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _lock_of(device: str) -> FileLock:
+    folder = Path(tempfile.gettempdir()) / "volta-devices"
+    if not folder.exists():
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)     # for all users of the machine: mkdir heeds the umask
+    return FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)
 
 
 @contextmanager
