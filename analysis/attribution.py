@@ -26,7 +26,7 @@ FIRST_STRETCHES = 6         # of the way from baseline to text
 HALVED_AT_ONCE = 0.5        # those stretches are halved that make up so much of what is missed
 MAX_POINTS = 400
 TOKENS_PER_BATCH = 4096
-REST = 8                    # times as long as an explanation took
+REST = 5                    # times as long as an explanation took
 NICENESS = 10               # of 19: predictions of the same app, and runs of the same session, go first
 
 

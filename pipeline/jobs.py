@@ -141,7 +141,7 @@ def start_detached(run: Run) -> int:
         raise already_worked_on(run.name)
     with open(run.log_path, "ab") as file:
         # --: a name may begin with a dash
-        process = start_command(["resume", "--", run.name], stdout=file, stderr=file)
+        process = start_command(["resume", "--", run.name], stdout=subprocess.DEVNULL, stderr=file)
     while not run.is_alive():
         if process.poll() is not None:
             if run.written_status().pid == process.pid:  # it has been and gone

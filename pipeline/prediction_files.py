@@ -28,6 +28,7 @@ class FilePrediction:
 
     done: int
     total: int
+    text_column: str                    # its name in the table
     table: pa.Table | None = None       # the file's columns, then predicted, probability, truncated, a share per label
 
 
@@ -47,40 +48,49 @@ def predict_file(
     rows = np.flatnonzero(not_blank(texts).to_numpy(zero_copy_only=False))
     logits = np.zeros((len(rows), len(predictor.label_names)), np.float32)
     truncated = np.zeros(len(rows), bool)
-    yield FilePrediction(0, len(rows))
+    names = _names_in_the_csv(source, predictor.label_names)
+    yield FilePrediction(0, len(rows), names[name])
     for start in range(0, len(rows), TEXTS_PER_ROUND):
         part = slice(start, start + TEXTS_PER_ROUND)
         logits[part], encoded = predictor.logits(predictor.cleaned(texts.take(rows[part]).to_pylist()))
         truncated[part] = encoded.truncated
-        yield FilePrediction(min(start + TEXTS_PER_ROUND, len(rows)), len(rows))
-    table = _with_predictions(source, rows, logits, truncated, predictor.label_names)
-    yield FilePrediction(len(rows), len(rows), table)
+        yield FilePrediction(min(start + TEXTS_PER_ROUND, len(rows)), len(rows), names[name])
+    table = pa.table({new: plain(source[old]) for old, new in names.items()})
+    table = _with_predictions(table, rows, logits, truncated, predictor.label_names)
+    yield FilePrediction(len(rows), len(rows), names[name], table)
 
 
 def save_csv(table: pa.Table, path: Path) -> None:
     pyarrow.csv.write_csv(table, path)
 
 
+def _names_in_the_csv(source: pa.Table, label_names: list[str]) -> dict[str, str]:
+    """New by old name of the source's columns that a CSV can hold: with a _ where one of ours has the name."""
+    taken = {*OURS, *_names_of_shares(label_names)}
+    names = {}
+    for old in (field.name for field in source.schema if _fits_in_a_csv(field.type)):
+        new = old
+        while new in taken:
+            new += "_"
+        taken.add(new)
+        names[old] = new
+    return names
+
+
+def _names_of_shares(label_names: list[str]) -> list[str]:
+    return [f"probability of {name}" for name in label_names]
+
+
 def _with_predictions(
-    source: pa.Table, rows: np.ndarray, logits: np.ndarray, truncated: np.ndarray, label_names: list[str]
+    table: pa.Table, rows: np.ndarray, logits: np.ndarray, truncated: np.ndarray, label_names: list[str]
 ) -> pa.Table:
-    """The columns of the source that a CSV can hold, and ours; the source's get a _ where both have the name."""
+    """The table with our columns behind its own; null in all but these rows of it."""
     probs = softmax(logits) if len(rows) else np.zeros(logits.shape)
-    shares = [f"probability of {name}" for name in label_names]
-    names = [field.name for field in source.schema if _fits_in_a_csv(field.type)]
-    table = pa.table({name: plain(source[name]) for name in names})
-    taken = {*OURS, *shares}
-    for index, name in enumerate(names):
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        names[index] = name
-    table = table.rename_columns(names)
     predicted = np.array(label_names, dtype=object)[probs.argmax(axis=1)] if len(rows) else np.empty(0, object)
     columns = {"predicted": predicted, "probability": probs.max(axis=1, initial=0.0).round(6), "truncated": truncated}
-    columns |= {share: probs[:, index].round(6) for index, share in enumerate(shares)}
+    columns |= {name: probs[:, index].round(6) for index, name in enumerate(_names_of_shares(label_names))}
     for name, values in columns.items():
-        table = table.append_column(name, _spread(values, rows, source.num_rows))
+        table = table.append_column(name, _spread(values, rows, table.num_rows))
     return table
 
 

@@ -121,7 +121,7 @@ def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line]
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "maxheight": 0.5},
         "hovermode": "x unified",
         "xaxis": _x_axis(view.axis),
-        "yaxis": {"title": {"text": y_title}},
+        "yaxis": {"title": {"text": y_title}, "exponentformat": "e" if lines[0].column == "learning_rate" else "B"},
     }
     return {"title": title, "figure": {"data": traces, "layout": layout}, "empty": ""}
 

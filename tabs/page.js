@@ -123,8 +123,8 @@ window.volta = (() => {
     pre.setAttribute("aria-label", label ?? say("log"));
     return pre;
   };
-  const text = ({ text, tone, field }) => {
-    const paragraph = make("p", `volta-${tone}`, text);
+  const text = ({ text, tone, field, help }) => {
+    const paragraph = put(make("p", `volta-${tone}`), term({ name: text, help }));
     if (tone === "problem") paragraph.setAttribute("role", "alert");
     const wrong = field && document.getElementById(field); // said at the field of the form, too
     if (wrong) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.jobs import is_taken
 from reports.words import say
 from tabs.shared import Block, column, count, duration, number, table, text
 
@@ -16,6 +17,8 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
     free, peak = _gigabytes(plan["free_memory_bytes"]), _gigabytes(plan["peak_memory_bytes"])
     time, step = duration(plan["seconds"]), f"{1e3 * plan['seconds_per_step']:,.0f}"
     told = {
+        "time": say("plan.time_told", time=time, step=step),
+        "memory": say("plan.memory_told", peak=peak),
         "examples": rows_told(plan["rows"]),
         "labels": _shares(plan["label_shares"]["train"]),
         "steps": say("plan.steps_told", n=count(plan["steps"]), warmup=count(plan["warmup_steps"])),
@@ -23,13 +26,13 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
         "learning_rate": _learning_rates(plan["groups"]),
         "parameters": say("plan.parameters_told", trainable=trainable, all=parameters),
         "device": say("plan.device_told", device=plan["device"], precision=plan["precision"], free=free),
-        "memory": say("plan.memory_told", peak=peak),
-        "time": say("plan.time_told", time=time, step=step),
     }
     rows = [(say(f"plan.{name}"), words) for name, words in told.items()]
     blocks = [table(say("plan.title"), [column("what"), column("how_much", "text")], rows)]
     if plan["peak_memory_bytes"] > plan["free_memory_bytes"]:
         blocks.append(text(say("plan.caution"), "problem"))
+    if is_taken(plan["device"]):
+        blocks.append(text(say("plan.busy"), "note"))
     return blocks
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 
 from pipeline.exceptions import ModelError, WorkbenchError
+from pipeline.jobs import is_taken
 from pipeline.predictor import CALLS_IN_TORCH, Prediction, Predictor
 from pipeline.serving import DEFAULT_MODEL, MAX_SENTENCES
-from reports.words import say
+from reports.words import meaning, say
 from tabs.predict_file import build_predict_file
 from tabs.shared import (
     Block,
@@ -22,6 +23,7 @@ from tabs.shared import (
     blocks_view,
     column,
     count,
+    heading,
     kept_by_browser,
     number,
     problem,
@@ -67,7 +69,8 @@ def predict_page(typed: str, run: str | None) -> Iterator[list[Block]]:
     except WorkbenchError as exception:
         yield [problem(exception)]
         return
-    yield one_sentence(predictions[0], seconds) if len(predictions) == 1 else many_sentences(predictions, seconds)
+    told = one_sentence(predictions[0], seconds) if len(predictions) == 1 else many_sentences(predictions, seconds)
+    yield [heading(say("predict.says", run=run)), *told]
 
 
 def predict(sentences: list[str], run: str) -> tuple[list[Prediction], float]:
@@ -87,7 +90,7 @@ def predict(sentences: list[str], run: str) -> tuple[list[Prediction], float]:
 def one_sentence(prediction: Prediction, seconds: float) -> list[Block]:
     pieces = count(prediction.num_pieces)
     facts = say("predict.facts", truncated=yes_or_no(prediction.truncated), pieces=pieces, time=milliseconds(seconds))
-    return [bars(say("predict.probabilities"), prediction.probabilities), text(facts, "note")]
+    return [bars(say("predict.probabilities"), prediction.probabilities), text(facts, "note", meaning("pieces"))]
 
 
 def many_sentences(predictions: list[Prediction], seconds: float) -> list[Block]:
@@ -120,16 +123,19 @@ def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
 
 
 def words_page(typed: str, run: str | None, other: str, label: str) -> Iterator[tuple[Any, Any]]:
-    """Which words the model goes by; then what a second model says about the same sentences, where one is chosen."""
-    yield explain_page(typed, run, label), [] if other == NOBODY else gr.skip()
+    """Which words the model goes by; beside it what a second model says about the same, where one is chosen."""
+    beside: list[Block] = []
     if other != NOBODY:
-        *_, said = predict_page(typed, other)
-        heading = {"kind": "heading", "text": say("predict.says", run=other)}
-        yield gr.skip(), [heading, *said, *explain_page(typed, other, label)]
+        *_, beside = predict_page(typed, other)
+    if is_taken("cpu"):     # explanations rest between each other, and those of the text before are not of this one
+        yield [text(say("predict.words_wait"), "hint")], beside
+    yield explain_page(typed, run, label), beside
+    if other != NOBODY:
+        yield gr.skip(), [*beside, *explain_page(typed, other, label)]
 
 
-def other_choices(other: str) -> Any:
-    runs = runs_to_predict_with()
+def other_choices(run: str | None, other: str) -> Any:
+    runs = [name for name in runs_to_predict_with() if name != run]
     choices = [(say("page.none"), NOBODY), *((run, run) for run in runs)]
     return gr.Dropdown(choices=choices, value=other if other in runs else NOBODY)
 
@@ -248,15 +254,18 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         for index, (name, example) in enumerate(EXAMPLES.items(), 1):
             chip = gr.Button(say(f"predict.example.{name}"), size="sm", min_width=0, elem_id=f"example-{index}")
             chip.click(None, None, typed, js=f"() => {json.dumps(example)}")
-    result = blocks_view("predict-result", [text(say("predict.loading"), "hint")], live=True)
+    with gr.Row():
+        with gr.Column(min_width=280):
+            result = blocks_view("predict-result", [text(say("predict.loading"), "hint")], live=True)
+            why = blocks_view("predict-why")
+        with gr.Column(min_width=280, elem_id="beside-column"):
+            beside = blocks_view("predict-beside")
     with gr.Row(elem_classes="volta-controls"):
         label = gr.Dropdown(
             [(say("predict.predicted_label"), PREDICTED)], value=PREDICTED, label=say("predict.label"),
             elem_id="why-label", scale=0, min_width=240,
         )
         keep = gr.Button(say("predict.keep"), size="sm", elem_id="keep-button", scale=0, min_width=140)
-    why = blocks_view("predict-why")
-    beside = blocks_view("predict-beside")
     kept, tries = blocks_view("predict-tries"), kept_by_browser()
     code: dict[str, Any] = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "lines": 1}
     build_predict_file(run)
@@ -299,5 +308,5 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     run.change(code_examples, run, [curl, python], **quiet)
     tab.select(None, run, None, js=remember_in_url("predict"))
     tab.select(refresh_runs, run, run, **quiet)
-    gr.on([demo.load, tab.select], other_choices, other, other, **quiet)
+    gr.on([demo.load, tab.select, run.change], other_choices, [run, other], other, **quiet)
     gr.api(predict_endpoint, api_name="predict", concurrency_limit=None)

@@ -61,12 +61,14 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     runs = all_runs()
     names = [each.name for each in runs]
     status = run.status() if run else Status()
-    waiting = [each.name for each in runs if each.name != name and each.status().state == "queued"]
+    others = {each.name: each.status() for each in runs if each.name != name}
+    waiting = [other for other, its in others.items() if its.state == "queued"]
+    busy = any(its.state in ("running", "stopping") for its in others.values())
     curves = read_curves(run.metrics_path) if run else None
     log_size = run.log_path.stat().st_size if run and run.log_path.exists() else 0
     versions: dict[str, Any] = {
         "names": names,
-        "status": (name, status, bool(run and run.best_folder.is_dir()), waiting),
+        "status": (name, status, bool(run and run.best_folder.is_dir()), waiting, busy),
         "curves": (name, curves and curves.version),
         "log": (name, log_size),
         "stop": bool(run) and status.is_active,
@@ -77,7 +79,7 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     drawn = [Drawn(run.name, curves, num_validation(run))] if run and curves else []
     return [
         _picker(names, name) if "names" in new else gr.skip(),
-        (run_blocks(run, status, waiting) if run else no_run()) if "status" in new else gr.skip(),
+        (run_blocks(run, status, waiting, busy) if run else no_run()) if "status" in new else gr.skip(),
         loss_chart(drawn) if "curves" in new else gr.skip(),
         score_chart(drawn) if "curves" in new else gr.skip(),
         (log_blocks(run) if run else []) if "log" in new else gr.skip(),
@@ -102,13 +104,16 @@ def no_run() -> list[Block]:
     return [text(say("run.none"), "hint")]
 
 
-def run_blocks(run: Run, status: Status, waiting: Sequence[str] = ()) -> list[Block]:
-    """State, progress and best figure of a run in a line; below, what it is, why it ended as it did, who waits."""
+def run_blocks(run: Run, status: Status, waiting: Sequence[str] = (), busy: bool = True) -> list[Block]:
+    """State, progress and best figure of a run in a line; below, what it is, why it ended as it did, who waits.
+
+    busy: another run is at work; a queued one waits for no device where none is, but is getting ready.
+    """
     line = {
         "kind": "run",
         "name": run.name,
         "state": status.state,
-        "state_words": say(f"states.{status.state}"),
+        "state_words": say("run.starting" if status.state == "queued" and not busy else f"states.{status.state}"),
         "facts": run_facts(status),
         "share": min(status.progress, 1.0),
     }
@@ -129,6 +134,8 @@ def run_facts(status: Status) -> list[str]:
     facts = []
     if status.total_steps:
         facts.append(say("run.step", step=count(status.step), total=count(status.total_steps)))
+    elif status.state == "running":
+        facts.append(say("run.loading"))
     if status.eta_seconds is not None and status.state == "running":
         facts.append(say("run.left", time=duration(status.eta_seconds)))
     if status.best:

@@ -23,6 +23,8 @@ from tabs.runs_view import (
     predictions_path,
     record_blocks,
     run_list,
+    test_predictions,
+    test_sentence,
     when_written,
 )
 from tabs.shared import (
@@ -111,14 +113,16 @@ def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any
     process = begin_command(["evaluate", "--split", "test", "--save", "--", run.name])
     yield [text(say("runs.predicting", run=run.name), "note")]
     finish_command(process)
-    yield []
+    predictions = test_predictions(run)     # none where its weights have changed meanwhile
+    yield [text(test_sentence(predictions))] if predictions else []
 
 
 @owner_only(None, ...)      # it takes disk, and may hold texts that are not everybody's
 def zip_run(profile: gr.OAuthProfile | None, name: str | None) -> tuple[Any, list[Block]]:
     """A zip of the run's record, for the browser to fetch, and what there is to say."""
-    run = the_run(name, say("runs.none_chosen"))
-    return gr.DownloadButton(value=str(pack_run(run, download_folder()))), []
+    packed = pack_run(the_run(name, say("runs.none_chosen")), download_folder())
+    words = say("runs.zipped", file=packed.name, megabytes=f"{packed.stat().st_size / 1e6:,.1f}")
+    return gr.DownloadButton(value=str(packed)), [text(words, "note")]
 
 
 @owner_only(...)
@@ -178,11 +182,11 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         smoothing = gr.Slider(
             0, 0.99, value=SMOOTHING, step=0.01, label=say("runs.smoothing"), elem_id="runs-smoothing", min_width=240
         )
-    charts = []
     empty = [loss_chart([]), score_chart([]), *training_charts([])]
     with gr.Row(elem_classes="volta-charts"):
-        for index, chart in enumerate(empty):
-            charts.append(chart_view(f"runs-chart-{index}", chart))
+        charts = [chart_view(f"runs-chart-{index}", chart) for index, chart in enumerate(empty[:2])]
+    with gr.Accordion(say("runs.more_charts"), open=False, elem_id="charts-fold"), gr.Row(elem_classes="volta-charts"):
+        charts += [chart_view(f"runs-chart-{index}", chart) for index, chart in enumerate(empty[2:], 2)]
     compared = blocks_view("runs-compared")
     with gr.Row(elem_classes="volta-controls"):
         focus = gr.Dropdown(

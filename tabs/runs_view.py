@@ -16,7 +16,7 @@ from analysis.compare import accuracy_estimate, compare, macro_f1_estimate
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
-from pipeline.metrics import compute_metrics
+from pipeline.metrics import compute_metrics, is_better
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
@@ -81,7 +81,7 @@ def compared_blocks(runs: Sequence[Run]) -> list[Block]:
     """Before and best of each, what differs between them, and how sure a difference in quality is."""
     if not runs:
         return []
-    blocks = [before_and_best(runs[:MAX_COMPARED])]
+    blocks = [before_and_best(runs[:MAX_COMPARED]), *cautions(runs[:MAX_COMPARED])]
     if len(runs) > MAX_COMPARED:
         blocks.append(text(say("runs.first_of", shown=MAX_COMPARED, n=count(len(runs))), "note"))
     if len(runs) > 1:
@@ -101,6 +101,20 @@ def before_and_best(runs: Sequence[Run]) -> Block:
         ]
         rows.append([run.name, count(n) if n else "", *cells, count(best["step"]) if best else ""])
     return table(say("runs.before_and_best"), [column("run"), *columns("number", *numbers)], rows)
+
+
+def cautions(runs: Sequence[Run]) -> list[Block]:
+    """Where these figures do not mean what they seem to: other examples, or a training that made it worse."""
+    found = []
+    examples = {run.environment().get("data", {}).get("validation", {}).get("sha256") for run in runs} - {None}
+    if len(examples) > 1:
+        found.append(say("runs.other_examples"))
+    for run in runs:
+        first, best = first_and_best(run)
+        metric = run.config.stop.metric
+        if first and best and metric in first and is_better(metric, first[metric], best[metric]):
+            found.append(say("runs.worse", run=run.name, metric=metric_words(metric)))
+    return [text(words, "problem") for words in found]
 
 
 def first_and_best(run: Run) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -190,8 +204,10 @@ def detail_blocks(run: Run | None) -> list[Block]:
         blocks = [text(say("runs.no_figures"), "hint")]
     else:
         blocks = figures("validation", best)
-    predictions = test_predictions(run)
-    return blocks + (test_blocks(predictions) if predictions else [])
+    if predictions := test_predictions(run):
+        metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
+        return [text(test_sentence(predictions)), *blocks, *figures("test", metrics)]
+    return blocks
 
 
 def test_predictions(run: Run) -> Predictions | None:
@@ -228,11 +244,6 @@ def _test_value(path: Path, written: tuple[int, int], metric: str) -> float | No
     metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
     value: float | None = metrics.get(metric)       # a run brought in may name one that its labels do not have
     return value
-
-
-def test_blocks(predictions: Predictions) -> list[Block]:
-    metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
-    return [text(test_sentence(predictions)), *figures("test", metrics)]
 
 
 def test_sentence(predictions: Predictions) -> str:

@@ -32,8 +32,13 @@ class CommandError(WorkbenchError):
 # Blocks: tabs/page.js puts every text of them on the page by textContent, so data cannot become markup
 
 
-def text(words: str, tone: Tone = "plain") -> Block:
-    return {"kind": "text", "text": words, "tone": tone}
+def text(words: str, tone: Tone = "plain", help: str = "") -> Block:
+    """A paragraph; its help explains a term in it."""
+    return {"kind": "text", "text": words, "tone": tone, "help": help}
+
+
+def heading(words: str) -> Block:
+    return {"kind": "heading", "text": words}
 
 
 def problem(exception: WorkbenchError) -> Block:

@@ -124,16 +124,16 @@ def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[B
     return str(kept), []
 
 
-@owner_only(..., gr.skip(), gr.skip())
-def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], Any, Any]]:
-    """Run the command that is shown. Yields the message, the run picker and the name for the next run."""
+@owner_only(..., gr.skip(), gr.skip(), gr.skip())
+def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[Any, ...]]:
+    """Run the command that is shown. Yields the message, the run picker, the name for the next run, and no plan."""
     values = _values(form)
     name = values["name"]
     process = begin_command(train_arguments(preset, values))
-    yield [text(say("train.starting"), "note")], gr.skip(), gr.skip()
+    yield [text(say("train.starting"), "note")], gr.skip(), gr.skip(), []
     finish_command(process)
     started = text(say("train.started", run=name), "note")
-    yield [started], gr.Dropdown(choices=run_names(), value=name), free_name(preset)
+    yield [started], gr.Dropdown(choices=run_names(), value=name), free_name(preset), []
 
 
 def _values(form: tuple[Values, ...]) -> dict[str, Values]:
@@ -236,9 +236,12 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
     checked = (drop_outdated_plan, [planned_for, preset, *form], planned)
-    plan.click(plan_run, [preset, *form], [planned, planned_for], **quiet).then(*checked, **quiet)
+    planning = plan.click(plan_run, [preset, *form], [planned, planned_for], **quiet)
+    planning.then(*checked, **quiet)
     command.change(*checked, **quiet)
-    started = start.click(start_run, [preset, *form], [message, panel.run, name], **quiet)
+    started = start.click(
+        start_run, [preset, *form], [message, panel.run, name, planned], cancels=[planning], **quiet
+    )
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)
     remember_run(panel, tab)

@@ -16,7 +16,7 @@ def why_blocks(found: Attribution) -> list[Block]:
     if not found.pieces.words:
         return []
     how_to_read = text(say("why.how_to_read", label=found.label), "note")
-    return [words_block(found), how_to_read, folded(say("why.how"), how_computed(found))]
+    return [how_to_read, words_block(found), folded(say("why.how"), how_computed(found))]
 
 
 def words_block(found: Attribution) -> Block:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from captum.attr import IntegratedGradients
 from analysis import attribution
 from analysis.attribution import MAX_DELTA, Attribution, integrated_gradients, log_odds
 from pipeline.exceptions import ModelError
+from pipeline.jobs import device_lock
 from pipeline.predictor import Predictor
 from tests.tiny_encoders import FAMILIES, saved
 
@@ -88,6 +92,24 @@ def test_a_prediction_does_not_wait_for_an_explanation(predictor: Predictor) -> 
         assert not explaining.done()
     finally:
         going_on.set()
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_beside_a_run_each_explanation_is_followed_by_a_rest(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, trains: bool
+) -> None:
+    began = []
+
+    def explain(*arguments: object) -> None:
+        began.append(time.monotonic())
+        time.sleep(0.05)
+
+    monkeypatch.setattr(attribution, "_integrated_gradients", explain)
+    with device_lock("cpu", threading.Event()) if trains else nullcontext():
+        for _ in range(3):
+            integrated_gradients(predictor, TEXT)
+    rested = [after - before - 0.05 for before, after in pairwise(began)]
+    assert [rest >= 0.05 * attribution.REST for rest in rested] == [trains, trains]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")

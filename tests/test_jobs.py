@@ -23,7 +23,7 @@ from pipeline import jobs
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
 from pipeline.exceptions import RunError
-from pipeline.jobs import carry_out, device_lock, failure_sentence, start_detached, stop
+from pipeline.jobs import carry_out, device_lock, failure_sentence, is_taken, start_detached, stop
 from pipeline.progress import start_of
 from pipeline.runs import Run, Status
 from tests.command import training_arguments
@@ -207,6 +207,13 @@ def test_a_run_waits_for_its_device_as_queued_and_starts_when_it_is_free(run_roo
         locks = Path(tempfile.gettempdir()) / "volta-devices"
         assert locks.stat().st_mode & 0o777 == 0o777    # other users' runs wait there, too
     wait_until(lambda: run.status().state == "finished")
+
+
+def test_a_device_is_taken_while_a_run_holds_it() -> None:
+    assert not is_taken("cpu")
+    with device_lock("cpu", threading.Event()):
+        assert is_taken("cpu") and not is_taken("cuda:0")
+    assert not is_taken("cpu")
 
 
 def test_a_queued_run_can_be_stopped_even_one_whose_name_begins_with_a_dash(run_root: Path, tiny_values: dict) -> None:

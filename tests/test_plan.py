@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pipeline import plan as plan_module
 from pipeline.catalog import create_run
 from pipeline.config import make_config
 from pipeline.exceptions import DataError
-from pipeline.jobs import carry_out
+from pipeline.jobs import carry_out, device_lock
 from pipeline.plan import make_plan
 from tabs.plan_view import plan_blocks
 from tests.command import volta
@@ -100,4 +101,6 @@ def test_the_page_tells_the_plan_in_words_and_warns_where_memory_is_short(tiny_v
     assert told["Steps"] == "24, the first 2 of them warm-up"
     assert told["Time"].startswith("about 3 min 20 s (")
     assert not warnings
+    with device_lock("cpu", threading.Event()):
+        assert "A run is using this device" in plan_blocks({**plan, "free_memory_bytes": 5e9})[1]["text"]
     assert "may not fit in memory" in plan_blocks({**plan, "free_memory_bytes": 1e9})[1]["text"]

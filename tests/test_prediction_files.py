@@ -47,6 +47,14 @@ def test_rows_keep_their_order_and_columns_and_get_what_the_predictor_says(
             assert row[f"probability of {label}"] == pytest.approx(probability, abs=2e-5)
 
 
+def test_a_column_that_has_the_name_of_one_of_ours_gets_another(predictor: Predictor, tmp_path: Path) -> None:
+    path = written(tmp_path / "x.jsonl", [{"predicted": text, "n": 1} for text in TEXTS])
+    *_, last = predict_file(path, predictor)
+    assert last.table is not None and last.text_column == "predicted_"
+    assert last.table["predicted_"].to_pylist() == TEXTS
+    assert last.table["predicted"].to_pylist() == [prediction.label for prediction in predictor.predict(TEXTS)]
+
+
 def test_a_row_without_a_text_keeps_empty_cells(predictor: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"text": ["good film", None, "bad film", " "], "n": [1, 2, 3, 4]}), path)

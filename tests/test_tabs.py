@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,21 @@ import pytest
 
 from pipeline.catalog import create_run
 from pipeline.config import make_config
+from pipeline.jobs import device_lock
 from pipeline.predictor import Prediction
 from pipeline.runs import Run, Status
 from tabs import predict_tab
-from tabs.predict_tab import default_run, many_sentences, one_sentence, predict_page, show_kept_tries
+from tabs.predict_tab import (
+    default_run,
+    many_sentences,
+    one_sentence,
+    other_choices,
+    predict_page,
+    show_kept_tries,
+    words_page,
+)
 from tabs.run_panel import follow, run_blocks, run_facts
-from tabs.shared import CommandError, begin_command, count, duration, finish_command, number
+from tabs.shared import CommandError, begin_command, count, duration, finish_command, number, text
 from tabs.train_tab import keep_upload
 
 PROJECT_ROOT = Path(__file__).parents[1]
@@ -52,7 +62,13 @@ def test_the_line_of_a_run_reads_as_a_sentence() -> None:
 
 def test_a_failure_is_told_as_the_record_tells_it(run: Run) -> None:
     reason = "The disk is full (metrics.jsonl); earlier states still load. Free some space, then resume."
-    assert {"kind": "text", "text": reason, "tone": "problem"} in run_blocks(run, Status("failed", reason=reason))
+    assert text(reason, "problem") in run_blocks(run, Status("failed", reason=reason))
+
+
+def test_a_run_that_is_not_at_its_first_step_yet_says_what_it_does(run: Run) -> None:
+    assert "starting" in texts(run_blocks(run, Status("queued"), busy=False))
+    assert "waits for its device" in texts(run_blocks(run, Status("queued"), busy=True))
+    assert run_facts(Status("running")) == ["reading the data and loading the model"]
 
 
 def test_who_waits_for_a_device_is_told(run: Run) -> None:
@@ -116,6 +132,19 @@ def test_several_sentences_get_a_table() -> None:
     table, facts = many_sentences([prediction("fine", 0.9), prediction("dull", 0.2, truncated=True)], 0.01)
     assert table["rows"] == [["fine", "positive", "0.900", "no"], ["dull", "negative", "0.800", "yes"]]
     assert facts["text"] == "2 sentences · 1 truncated · 10 ms"
+
+
+def test_the_model_in_use_is_not_offered_as_its_own_rival(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_tab, "runs_to_predict_with", lambda: ["one", "two"])
+    picker = other_choices("one", "one")
+    assert ([name for _, name in picker.choices], picker.value) == (["", "two"], "")
+
+
+def test_while_a_run_trains_the_words_are_announced(run_root: Path) -> None:
+    assert len(list(words_page("", None, "", ""))) == 1
+    with device_lock("cpu", threading.Event()):
+        first, _ = next(words_page("", None, "", ""))
+    assert "the words take turns with it" in texts(first)
 
 
 def test_an_empty_box_and_a_missing_model_give_hints(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,14 +42,14 @@ def test_the_words_are_coloured_by_what_they_say(predict_page: Page) -> None:
     predict_page.locator("#predict-text textarea").fill("good lovely bright film")
     words = predict_page.locator("#predict-why .volta-words span")
     expect(words).to_have_text(["good", "lovely", "bright", "film"])
-    expect(predict_page.locator("#predict-why")).to_contain_text("speaks for positive")
+    expect(predict_page.locator("#predict-why")).to_contain_text("For and against positive")
     predict_page.get_by_role("checkbox", name="Numbers").check()
     expect(predict_page.locator("#predict-why .volta-scored")).to_be_visible()
     scores = [float(word.replace("\N{MINUS SIGN}", "-")) for word in words.evaluate_all(SCORES)]
     assert max(scores[:3]) > 0
     predict_page.locator("#why-label input").click()
     predict_page.get_by_role("option", name="negative").click()
-    expect(predict_page.locator("#predict-why")).to_contain_text("speaks for negative")
+    expect(predict_page.locator("#predict-why")).to_contain_text("For and against negative")
     predict_page.locator("#predict-text textarea").fill("good film\nbad film")
     expect(predict_page.locator("#predict-why")).to_contain_text("one sentence at a time")
 
@@ -83,7 +83,9 @@ def test_a_file_of_texts_comes_back_with_predictions(predict_page: Page, tmp_pat
     source.write_text("id,review\n7,good lovely film\n8,bad dull film\n")
     predict_page.locator("#file-fold button").first.click()
     predict_page.get_by_test_id("Choose a file-upload-button").set_input_files(source)
-    expect(predict_page.locator("#file-message")).to_contain_text("2 of 2 texts predicted with tiny.")
+    message = predict_page.locator("#file-message")
+    expect(message).to_contain_text("2 of 2 texts predicted with tiny, from the column 'review'.")
+    expect(message.locator("tbody tr").first).to_contain_text("good lovely film")
     with predict_page.expect_download() as download:
         predict_page.locator("#file-download").click()
     download.value.save_as(tmp_path / "out.csv")
