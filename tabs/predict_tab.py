@@ -135,6 +135,8 @@ def words_page(typed: str, run: str | None, other: str, label: str) -> Iterator[
 
 
 def other_choices(run: str | None, other: str) -> Any:
+    if run is None:         # not chosen yet; a list that gets shorter while it is open is one that gradio cannot draw
+        return gr.skip()
     runs = [name for name in runs_to_predict_with() if name != run]
     choices = [(say("page.none"), NOBODY), *((run, run) for run in runs)]
     return gr.Dropdown(choices=choices, value=other if other in runs else NOBODY)

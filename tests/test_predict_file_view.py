@@ -30,7 +30,7 @@ def test_a_file_becomes_a_csv_to_download(run: str, tmp_path: Path) -> None:
     told = answers(path, run)
     assert [words for words, _ in told][:2] == ["Reading mine.jsonl …", "0 of 2 texts predicted with tiny …"]
     words, button = told[-1]
-    assert words == "2 of 2 texts predicted with tiny. 1 rows without a text have empty cells."
+    assert words == "2 of 2 texts predicted with tiny, from the column 'text'. 1 rows without a text have empty cells."
     assert button.visible
     lines = Path(button.value["path"] if isinstance(button.value, dict) else button.value).read_text().splitlines()
     assert len(lines) == 4

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from pipeline.catalog import create_run
@@ -138,6 +139,7 @@ def test_the_model_in_use_is_not_offered_as_its_own_rival(monkeypatch: pytest.Mo
     monkeypatch.setattr(predict_tab, "runs_to_predict_with", lambda: ["one", "two"])
     picker = other_choices("one", "one")
     assert ([name for _, name in picker.choices], picker.value) == (["", "two"], "")
+    assert other_choices(None, "one") == gr.skip()
 
 
 def test_while_a_run_trains_the_words_are_announced(run_root: Path) -> None:
