@@ -115,9 +115,9 @@ def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
     if run not in runs_to_predict_with():
         return []       # told by the prediction
     try:
-        from analysis.attribution import integrated_gradients
+        from analysis.attribution import attribute
 
-        return why_blocks(integrated_gradients(Predictor.load(run), sentences[0], label or None))
+        return why_blocks(attribute(Predictor.load(run), sentences[0], label or None))
     except WorkbenchError as exception:
         return [problem(exception)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from analysis.attribution import Attribution
@@ -37,6 +39,8 @@ def words_block(found: Attribution) -> Block:
 
 
 def how_computed(found: Attribution) -> str:
-    before, after = found.baseline_log_odds, found.log_odds
-    values = {"before": before, "after": after, "difference": after - before, "missed": 100 * found.delta}
-    return say("why.computed", points=found.num_points, label=found.label, **values)
+    told: dict[str, Any] = {"points": found.num_points, "label": found.label}
+    if found.baseline_log_odds is not None:     # the scores add up to something
+        before, after = found.baseline_log_odds, found.log_odds
+        told |= {"before": before, "after": after, "difference": after - before, "missed": 100 * (found.delta or 0.0)}
+    return say(f"why.by.{found.method}", **told)

@@ -82,7 +82,8 @@ def test_every_key_that_is_asked_for_exists() -> None:
 
 
 def test_every_word_is_used() -> None:
-    texts = {text for path in [*SPEAKING, *(ROOT / "pipeline").glob("*.py")] for text, _ in constants(path)}
+    others = [path for layer in ("pipeline", "analysis") for path in (ROOT / layer).glob("*.py")]
+    texts = {text for path in [*SPEAKING, *others] for text, _ in constants(path)}
     patterns = [pattern for path in SPEAKING for pattern in asked_keys(path)]
     in_script = set(re.findall(r"\bsay\(\"(\w+)\"", SCRIPT))
 
