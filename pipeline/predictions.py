@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.exceptions import RunError
@@ -51,5 +52,5 @@ def read_predictions(path: Path) -> Predictions:
         texts=table["text"].to_pylist(),
         label_names=label_names,
         gold_ids=table["gold_id"].to_numpy(),
-        logits=np.array(table["logits"].to_pylist(), dtype=np.float32).reshape(-1, len(label_names)),
+        logits=pc.list_flatten(table["logits"]).to_numpy().reshape(-1, len(label_names)),
     )
