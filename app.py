@@ -16,6 +16,7 @@ from pipeline.serving import query_route
 from pipeline.sources import PROJECT_ROOT, run_root
 from reports.words import say
 from tabs.access import sign_in_button
+from tabs.errors_tab import build_errors_tab
 from tabs.language import KnowsLanguage, Page, in_all_languages, language_picker
 from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
 from tabs.predict_tab import build_predict_tab, warm_up
@@ -41,17 +42,20 @@ def build_in_one_language() -> Page:
                 train_timer = build_train_tab(demo, train)
             with gr.Tab(say("tabs.runs"), id="runs", elem_id="runs-tab") as runs:
                 runs_timer = build_runs_tab(demo, runs)
+            with gr.Tab(say("tabs.errors"), id="errors", elem_id="errors-tab") as errors:
+                build_errors_tab(errors)
         opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
         opened.then(None, None, None, js="volta.open")
         # Only what is in sight is looked at anew: ten pages that are open cost the machine no more than they show.
-        gr.on([tab.select for tab in (predict, train, runs)], None, None, [train_timer, runs_timer], js="volta.ticking")
+        selected = [tab.select for tab in (predict, train, runs, errors)]
+        gr.on(selected, None, None, [train_timer, runs_timer], js="volta.ticking")
     return demo
 
 
 def asked_tab(request: gr.Request) -> gr.Tabs:
     """The tab that the page's address names."""
     asked = request.query_params.get("tab")
-    return gr.Tabs(selected=asked if asked in ("predict", "train", "runs") else "predict")
+    return gr.Tabs(selected=asked if asked in ("predict", "train", "runs", "errors") else "predict")
 
 
 def main() -> None:

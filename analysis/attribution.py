@@ -27,7 +27,8 @@ REST = 5                    # times as long as an explanation took
 NICENESS = 10               # of 19: predictions of the same app, and runs of the same session, go first
 KEPT = 2000                 # explanations of a model
 
-DEFAULT_METHOD = "integrated_gradients"
+METHODS = ("integrated_gradients", "gradient_x_input", "occlusion", "kernel_shap")      # as they are offered
+DEFAULT_METHOD = METHODS[0]
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,13 @@ def attribute(
     return kept[key]
 
 
-def methods() -> dict[str, Callable[[Question], Attribution]]:
-    """By name, in the order in which they are offered."""
+def _method(name: str) -> Callable[[Question], Attribution]:
     from analysis.captum_methods import gradient_x_input, kernel_shap, occlusion
     from analysis.integrated_gradients import integrated_gradients
 
-    return {
-        DEFAULT_METHOD: integrated_gradients,
-        "gradient_x_input": gradient_x_input,
-        "occlusion": occlusion,
-        "kernel_shap": kernel_shap,
-    }
+    if name not in METHODS:
+        raise ModelError(f"There is no method '{name[:80]}' of attribution. There are: {', '.join(METHODS)}.")
+    return dict(zip(METHODS, (integrated_gradients, gradient_x_input, occlusion, kernel_shap), strict=True))[name]
 
 
 def rank_agreement(one: Attribution, other: Attribution) -> float:
@@ -124,15 +121,14 @@ def rank_agreement(one: Attribution, other: Attribution) -> float:
 
 
 def _attribute(predictor: Predictor, text: str, label: str | None, against: str | None, method: str) -> Attribution:
-    if method not in methods():
-        raise ModelError(f"There is no method '{method[:80]}' of attribution. There are: {', '.join(methods())}.")
+    compute = _method(method)
     [text] = predictor.cleaned([text])
     pieces = text_pieces(text, predictor.tokenizer, predictor.max_length)
     label_id = _label_id(predictor, label or predictor.predict([text])[0].label)
     against_id = None if against is None else _label_id(predictor, against)
     if against_id == label_id:
         raise ModelError(f"'{against}' cannot be explained against itself. Choose two labels that differ.")
-    return methods()[method](Question(predictor, pieces, label_id, against_id))
+    return compute(Question(predictor, pieces, label_id, against_id))
 
 
 def _label_id(predictor: Predictor, label: str) -> int:

@@ -78,6 +78,18 @@ def compare(first: Predictions, other: Predictions) -> Comparison:
     )
 
 
+def changes(first: Predictions, other: Predictions) -> dict[str, np.ndarray]:
+    """What became of each of the N examples of `other`, (N,) bool: fixed, broken or still wrong since `first`.
+
+    Raises: RunError when they are not about the same examples.
+    """
+    order = _order_of(other, first)
+    label_ids = np.array([other.label_names.index(name) for name in first.label_names])
+    wrong = other.logits.argmax(axis=1) != other.gold_ids
+    wrong_first = label_ids[first.logits.argmax(axis=1)][order] != other.gold_ids
+    return {"fixed": wrong_first & ~wrong, "broken": ~wrong_first & wrong, "still wrong": wrong_first & wrong}
+
+
 def _order_of(first: Predictions, other: Predictions) -> np.ndarray:
     """Where the examples of `first` stand in `other`, (N,)."""
     if sorted(first.label_names) != sorted(other.label_names):

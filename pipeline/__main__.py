@@ -62,7 +62,9 @@ def plan(preset: Preset = None, config: Config = None, set_: Assignments = None)
 def _requested_config(name: str | None, preset: str | None, path: Path | None, assignments: list[str]) -> RunConfig:
     if preset and path:
         raise ConfigError("--preset and --config were both given. Give one of them; --set changes single fields.")
-    values: dict[str, Any] = read_preset(preset) if preset else read_config(path).model_dump() if path else {}
+    values: dict[str, Any] = read_config(path).model_dump() if path else {}
+    if preset:
+        values = {**read_preset(preset), "note": ""}        # its note is on the preset, not on this run
     for assignment in assignments:
         field, separator, value = assignment.partition("=")
         if not separator:

@@ -113,7 +113,7 @@ def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _name_taken(name: str) -> RunError:
-    return RunError(f"There is already a run '{name}'. Delete or rename that one first.")
+    return RunError(f"There is already a run '{name}'. Delete that one first, or rename its folder.")
 
 
 def delete_run(run: Run) -> None:

@@ -12,6 +12,16 @@ window.volta = (() => {
   const say = (key, values = {}) => window.voltaWords[`script.${key}`].replace(/\{(\w+)\}/g, (_, name) => values[name]);
   document.documentElement.lang = say("locale");
 
+  // What was clicked last in a block: each view tells of it by its event "input", whose script reads it here.
+
+  let pickedLast = null;
+  const picked = () => pickedLast;
+  const pickButton = (text, value) => {
+    const button = make("button", "volta-pick", text);
+    button.addEventListener("click", () => button.dispatchEvent(new CustomEvent("volta-pick", { detail: value, bubbles: true })));
+    return button;
+  };
+
   // Blocks: the kinds that tabs/shared.py makes
 
   const term = ({ name, help }) => {
@@ -20,7 +30,7 @@ window.volta = (() => {
     return word;
   };
 
-  const table = ({ label, columns, rows, shares }) => {
+  const table = ({ label, columns, rows, shares, picks, current }) => {
     const head = make("tr"), body = make("tbody");
     const className = (column) => (column.kind === "number" ? "volta-number" : column.kind === "text" ? "volta-long" : "");
     columns.forEach((column) => {
@@ -28,7 +38,17 @@ window.volta = (() => {
       put(cell, term(column));
       cell.scope = "col";
     });
-    rows.forEach((row) => put(body, put(make("tr"), ...row.map((text, i) => make("td", className(columns[i]), text)))));
+    rows.forEach((row, r) => {
+      const line = put(body, make("tr", r === current ? "volta-ticked" : "")).lastChild;
+      row.forEach((text, i) => {
+        const value = picks?.[r]?.[i] ?? null;
+        const cell = put(line, make("td", className(columns[i]), value === null ? text : null)).lastChild;
+        if (value !== null) put(cell, pickButton(text, value));
+      });
+      line.querySelector(".volta-pick")?.addEventListener("click", () => {
+        [...body.children].forEach((other) => other.classList.toggle("volta-ticked", other === line && current !== undefined));
+      });
+    });
     // Of a confusion matrix: how dark each cell is, the first column aside.
     shares?.forEach((row, i) =>
       row.forEach((share, k) => {
@@ -136,6 +156,26 @@ window.volta = (() => {
 
   const folded = ({ summary, text }) => put(make("details", "volta-folded"), make("summary", "", summary), make("p", "volta-note", text));
   const heading = ({ text }) => make("h3", "", text);
+  const pager = ({ words, before, after }) => {
+    const line = put(make("p", "volta-pager"), make("span", "", words));
+    [[before, "\u2190", say("page_before")], [after, "\u2192", say("page_after")]].forEach(([value, sign, name]) => {
+      const button = pickButton(sign, value);
+      Object.assign(button, { disabled: value === null, title: name });
+      button.setAttribute("aria-label", name);
+      put(line, button);
+    });
+    return line;
+  };
+  // A claim, whether it held, and behind a click the experiment that would have refuted it.
+  const finding = ({ verdict, mark, claim, lines, tried }) => {
+    const sign = put(make("b", `volta-verdict volta-${verdict}`, mark.sign));
+    sign.title = mark.meaning;
+    sign.setAttribute("aria-label", mark.meaning);
+    const summary = put(make("summary"), sign, make("span", "", claim));
+    const details = put(make("details", "volta-finding"), summary, ...lines.map((line) => make("p", "volta-note", line)));
+    if (tried) put(details, table(tried));
+    return details;
+  };
   const languages = ({ items }) => {
     const list = make("nav");
     list.setAttribute("aria-label", say("languages"));
@@ -153,7 +193,7 @@ window.volta = (() => {
     });
     return list;
   };
-  const kinds = { heading, folded, table, bars, words, tries, run, link, log, text, languages };
+  const kinds = { heading, folded, finding, pager, table, bars, words, tries, run, link, log, text, languages };
   // What the reader was in the middle of, by the label of the part: a new drawing takes it up again.
   const remembered = (element) => {
     const parts = [...element.querySelectorAll("[aria-label]")].map((part) => [
@@ -172,7 +212,8 @@ window.volta = (() => {
       });
     };
   };
-  const blocks = (element, props, watch, live) => {
+  const blocks = (element, props, watch, trigger, live) => {
+    element.addEventListener("volta-pick", ({ detail }) => ((pickedLast = detail), trigger("input")));
     if (live) element.setAttribute("aria-live", "polite"); // read out when it changes
     let marked = [];
     const draw = () => {
@@ -346,7 +387,7 @@ window.volta = (() => {
       Plotly.react(plot, value.figure.data, themed(value.figure.layout, element), {
         displaylogo: false,
         responsive: true,
-        modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"],
+        modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]], // none that uploads a chart
       });
       fill();
     };
@@ -361,9 +402,30 @@ window.volta = (() => {
 
   let opened = false; // until then gradio itself selects its first tab, which must not overwrite the address
   const open = () => void (opened = true);
+  const ofErrors = ["data", "split", "example", "beside", "show", "search", "regex", "rule", "sort", "page"];
+  const rememberErrors = ([place, run, file, beside, show, search, regex, rule, sort]) => {
+    const url = new URL(location.href);
+    if (!opened || !inSight("errors")) return;
+    const [data, split] = (file ?? "").split("/");
+    const usual = { show: "errors", sort: "loss", page: 1 }; // are not told
+    const values = { tab: "errors", run, data, split, beside, show, search, regex, rule, sort, ...place };
+    Object.entries(values).forEach(([name, value]) =>
+      value && value !== usual[name] ? url.searchParams.set(name, value) : url.searchParams.delete(name),
+    );
+    history.replaceState(history.state, "", url);
+  };
+  // A click on a cell of the confusion matrix changes which labels are asked for, one on a slice the rest of the rule; a
+  // second click takes it back.
+  const ruleWith = (rule, clicked) => {
+    const ofLabels = (rule) => rule.split(" & ").filter((part) => /^(gold|predicted):/.test(part)).join(" & ");
+    const others = (rule) => rule.split(" & ").filter((part) => part && !/^(gold|predicted):/.test(part)).join(" & ");
+    const changed = (part) => (part(clicked) ? (part(clicked) === part(rule) ? "" : part(clicked)) : part(rule));
+    return [changed(ofLabels), changed(others)].filter(Boolean).join(" & ");
+  };
   const remember = (tab, run) => {
     if (!opened) return;
     const url = new URL(location.href);
+    ofErrors.forEach((name) => url.searchParams.delete(name));
     if (run) url.searchParams.set("run", run);
     else if (run === "" || url.searchParams.get("tab") !== tab) url.searchParams.delete("run"); // none, or another tab's
     url.searchParams.set("tab", tab);
@@ -372,9 +434,9 @@ window.volta = (() => {
 
   // Which timers tick: of Train and of Runs, only that of the tab in sight. It is asked of the page itself, since while
   // a page opens, gradio tells of its first tab too, and not always before the one that is asked for.
+  const inSight = (tab) => document.querySelector(`#${tab}-tab-button`)?.ariaSelected === "true";
   const ticking = async () => {
     await new Promise((resolve) => setTimeout(resolve));
-    const inSight = (tab) => document.querySelector(`#${tab}-tab-button`)?.ariaSelected === "true";
     return ["train", "runs"].map((tab) => ({ __type__: "update", active: inSight(tab) }));
   };
 
@@ -389,5 +451,5 @@ window.volta = (() => {
     }
   };
 
-  return { blocks, chart, chosen, keep, kept, open, remember, runs, ticking };
+  return { blocks, chart, chosen, keep, kept, open, picked, remember, rememberErrors, ruleWith, runs, ticking };
 })();

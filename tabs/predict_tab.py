@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -35,7 +35,7 @@ from tabs.shared import (
     text,
     write_kept,
 )
-from tabs.why_view import PREDICTED, why_blocks
+from tabs.why_view import PREDICTED, label_picker, why_blocks
 
 FIRST_EXAMPLE = "I LOVE YOU but you dnt love me"
 EXAMPLES = {
@@ -52,8 +52,11 @@ NOBODY = ""  # value of the picker of a second model
 _ready: set[str] = set()  # runs that have predicted in this process: the others are announced as loading
 
 
-def predict_page(typed: str, run: str | None) -> Iterator[list[Block]]:
-    """The blocks under the text box; first a word of patience where the model is not loaded yet."""
+def predict_page(typed: str, run: str | None, order: Sequence[str] = ()) -> Iterator[list[Block]]:
+    """The blocks under the text box; first a word of patience where the model is not loaded yet.
+
+    order: in which the labels stand, where not the likeliest comes first.
+    """
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
     if not run:
         # Loading: no run is chosen yet.
@@ -69,7 +72,8 @@ def predict_page(typed: str, run: str | None) -> Iterator[list[Block]]:
     except WorkbenchError as exception:
         yield [problem(exception)]
         return
-    told = one_sentence(predictions[0], seconds) if len(predictions) == 1 else many_sentences(predictions, seconds)
+    one = len(predictions) == 1
+    told = one_sentence(predictions[0], seconds, order) if one else many_sentences(predictions, seconds)
     yield [heading(say("predict.says", run=run)), *told]
 
 
@@ -87,10 +91,10 @@ def predict(sentences: list[str], run: str) -> tuple[list[Prediction], float]:
     return predictions, time.perf_counter() - started
 
 
-def one_sentence(prediction: Prediction, seconds: float) -> list[Block]:
+def one_sentence(prediction: Prediction, seconds: float, order: Sequence[str] = ()) -> list[Block]:
     pieces = count(prediction.num_pieces)
     facts = say("predict.facts", truncated=yes_or_no(prediction.truncated), pieces=pieces, time=milliseconds(seconds))
-    return [bars(say("predict.probabilities"), prediction.probabilities), text(facts, "note", meaning("pieces"))]
+    return [bars(say("predict.probabilities"), prediction.probabilities, order), text(facts, "note", meaning("pieces"))]
 
 
 def many_sentences(predictions: list[Prediction], seconds: float) -> list[Block]:
@@ -123,15 +127,28 @@ def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
 
 
 def words_page(typed: str, run: str | None, other: str, label: str) -> Iterator[tuple[Any, Any]]:
-    """Which words the model goes by; beside it what a second model says about the same, where one is chosen."""
+    """Which words the model goes by; beside it what a second model says about the same, where one is chosen.
+
+    Both tell of one label, the one that the first predicts unless another is chosen, and in one order: what looks
+    different is different.
+    """
     beside: list[Block] = []
+    order = _labels_by_probability(typed, run) if other != NOBODY else []
     if other != NOBODY:
-        *_, beside = predict_page(typed, other)
+        *_, beside = predict_page(typed, other, order)
     if is_taken("cpu"):     # explanations rest between each other, and those of the text before are not of this one
         yield [text(say("predict.words_wait"), "hint")], beside
     yield explain_page(typed, run, label), beside
     if other != NOBODY:
-        yield gr.skip(), [*beside, *explain_page(typed, other, label)]
+        yield gr.skip(), [*beside, *explain_page(typed, other, label or next(iter(order), ""))]
+
+
+def _labels_by_probability(typed: str, run: str | None) -> list[str]:
+    try:
+        [prediction], _ = predict([typed.strip()], run or "")
+    except WorkbenchError:      # told by the prediction
+        return []
+    return sorted(prediction.probabilities, key=lambda name: -prediction.probabilities[name])
 
 
 def other_choices(run: str | None, other: str) -> Any:
@@ -143,14 +160,11 @@ def other_choices(run: str | None, other: str) -> Any:
 
 
 def label_choices(run: str | None, label: str) -> Any:
-    """The labels that can be explained: the predicted one, or one of the model's by name. A known one stays chosen."""
-
+    """The labels that can be explained."""
     try:
-        names = Predictor.load(run).label_names if run in runs_to_predict_with() and run else []
-    except WorkbenchError:
-        names = []          # told by the prediction
-    choices = [(say("predict.predicted_label"), PREDICTED), *((name, name) for name in names)]
-    return gr.Dropdown(choices=choices, value=label if label in names else PREDICTED)
+        return label_picker(Predictor.load(run).label_names if run in runs_to_predict_with() and run else [], label)
+    except WorkbenchError:      # told by the prediction
+        return label_picker([], label)
 
 
 def keep_try(typed: str, run: str | None, kept: Any) -> tuple[list[dict[str, str]], list[Block]]:
@@ -257,7 +271,7 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
             chip = gr.Button(say(f"predict.example.{name}"), size="sm", min_width=0, elem_id=f"example-{index}")
             chip.click(None, None, typed, js=f"() => {json.dumps(example)}")
     with gr.Row():
-        with gr.Column(min_width=280):
+        with gr.Column(min_width=280, elem_classes="volta-tight"):
             result = blocks_view("predict-result", [text(say("predict.loading"), "hint")], live=True)
             why = blocks_view("predict-why")
         with gr.Column(min_width=280, elem_id="beside-column"):

@@ -134,8 +134,8 @@ def run_facts(status: Status) -> list[str]:
     facts = []
     if status.total_steps:
         facts.append(say("run.step", step=count(status.step), total=count(status.total_steps)))
-    elif status.state == "running":
-        facts.append(say("run.loading"))
+    if status.state == "running" and not status.step:
+        facts.append(say("run.measuring" if status.total_steps else "run.loading"))
     if status.eta_seconds is not None and status.state == "running":
         facts.append(say("run.left", time=duration(status.eta_seconds)))
     if status.best:

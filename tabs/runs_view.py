@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from analysis.compare import accuracy_estimate, compare, macro_f1_estimate
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
@@ -21,7 +19,22 @@ from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
 from tabs.run_panel import metric_words
-from tabs.shared import Block, code, column, columns, count, duration, find_run, matrix, named, number, table, text
+from tabs.shared import (
+    Block,
+    code,
+    column,
+    columns,
+    count,
+    duration,
+    find_run,
+    matrix,
+    named,
+    number,
+    p_value,
+    per_label_table,
+    table,
+    text,
+)
 
 STALE_SECONDS = 60.0        # a run at work that has written nothing for this long is pointed out
 MAX_COMPARED = 12           # runs in one table
@@ -170,13 +183,13 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
             refused.append(text(say("runs.pair", other=other.name, first=first.name, reason=exception), "note"))
             continue
         accuracy, macro_f1 = pair.differences["accuracy"], pair.differences["macro_f1"]
-        cells = [count(pair.n), count(pair.fixed), count(pair.broken), _p_value(pair.p_value)]
+        cells = [count(pair.n), count(pair.fixed), count(pair.broken), p_value(pair.p_value)]
         rows.append([other.name, *cells, *(say("runs.interval", x=x) for x in (accuracy, macro_f1))])
     if not rows:
         return refused
     heads = [column("run"), *columns("number", "n", "fixed", "broken", "p", "accuracy_interval", "macro_f1_interval")]
     found = table(say("runs.beside", first=first.name), heads, rows)
-    return [found, text(say("runs.beside_explained"), "note"), *refused]
+    return [found, text(say("runs.beside_explained", first=first.name), "note"), *refused]
 
 
 def _validation_predictions(run: Run) -> Predictions:
@@ -184,10 +197,6 @@ def _validation_predictions(run: Run) -> Predictions:
     if not path.exists():
         raise RunError(say("runs.no_predictions", run=run.name))
     return read_predictions(path)
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else number(p)
 
 
 def predictions_path(run: Run, split: str) -> Path:
@@ -255,17 +264,8 @@ def test_sentence(predictions: Predictions) -> str:
 def figures(split: str, metrics: dict[str, Any]) -> list[Block]:
     """Per label with averages, and the confusion matrix."""
     labels = metrics["per_label"]
-    n = sum(label["support"] for label in labels.values())
-    names = ("precision", "recall", "f1")
-    rows = [[name, *(number(label[key]) for key in names), count(label["support"])] for name, label in labels.items()]
-    for average, weights in {
-        "macro_average": [1.0] * len(labels), "weighted_average": [label["support"] for label in labels.values()],
-    }.items():
-        values = [np.average([label[key] for label in labels.values()], weights=weights) for key in names]
-        rows.append([say(f"runs.{average}"), *map(number, values), count(n)])
-    on = {"split": say(f"splits.{split}"), "n": count(n)}
-    heads = [column("label"), *columns("number", "precision", "recall", "f1", "n")]
-    blocks = [table(say("runs.per_label", **on), heads, rows)]
+    on = {"split": say(f"splits.{split}"), "n": count(sum(label["support"] for label in labels.values()))}
+    blocks = [per_label_table(say("runs.per_label", **on), labels)]
     if len(labels) <= MAX_MATRIX_LABELS:
         blocks.append(matrix(say("runs.confusion", **on), list(labels), metrics["confusion_matrix"]))
     return blocks

@@ -71,6 +71,20 @@ def matrix(label: str, names: Sequence[str], counts: Sequence[Sequence[int]]) ->
     return {**table(label, heads, rows), "shares": [[cell / max(sum(row), 1) for cell in row] for row in counts]}
 
 
+def per_label_table(label: str, labels: dict[str, dict[str, Any]]) -> Block:
+    """Precision, recall and F1 of each label, with their averages; `labels` is `per_label` of the metrics."""
+    names = ("precision", "recall", "f1")
+    supports = [values["support"] for values in labels.values()]
+    rows = [
+        [name, *(number(values[key]) for key in names), count(values["support"])] for name, values in labels.items()
+    ]
+    for average, weights in {"macro_average": [1] * len(labels), "weighted_average": supports}.items():
+        total = sum(weights)
+        means = (sum(w * v[key] for w, v in zip(weights, labels.values(), strict=True)) / total for key in names)
+        rows.append([say(f"runs.{average}"), *map(number, means), count(sum(supports))])
+    return table(label, [column("label"), *columns("number", "precision", "recall", "f1", "n")], rows)
+
+
 def code(label: str, words: str) -> Block:
     return {"kind": "log", "label": label, "text": words}
 
@@ -79,9 +93,10 @@ def folded(summary: str, words: str) -> Block:
     return {"kind": "folded", "summary": summary, "text": words}
 
 
-def bars(label: str, shares: dict[str, float]) -> Block:
-    """A bar and its number per name, largest first."""
-    items = sorted(shares.items(), key=lambda item: -item[1])
+def bars(label: str, shares: dict[str, float], order: Sequence[str] = ()) -> Block:
+    """A bar and its number per name, in the order given, else largest first."""
+    by_size = sorted(shares.items(), key=lambda item: -item[1])
+    items = sorted(by_size, key=lambda item: order.index(item[0]) if item[0] in order else len(order))
     return {
         "kind": "bars",
         "label": label,
@@ -94,7 +109,7 @@ def blocks_view(elem_id: str, value: list[Block] | None = None, live: bool = Fal
     return gr.HTML(
         value or [],
         html_template="",
-        js_on_load=f"volta.blocks(element, props, watch, {str(live).lower()})",
+        js_on_load=f"volta.blocks(element, props, watch, trigger, {str(live).lower()})",
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes="volta-blocks",
@@ -126,6 +141,10 @@ def number(value: float) -> str:
     return f"{value:.3f}"
 
 
+def p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else number(p)
+
+
 def count(value: int) -> str:
     """1980 to 1,980."""
     return f"{value:,}"
@@ -134,13 +153,12 @@ def count(value: int) -> str:
 def duration(seconds: float) -> str:
     """200 to "3 min 20 s"; from ten minutes on without seconds."""
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
+    if whole >= 600:
+        whole = 60 * round(seconds / 60)
     minutes, rest = divmod(whole, 60)
-    if minutes < 10:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    parts = {"hours": hours, "minutes": minutes, "seconds": rest}
+    return " ".join(say(f"page.{unit}", n=n) for unit, n in parts.items() if n) or say("page.seconds", n=0)
 
 
 # Runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -64,8 +65,14 @@ def component_for(field: FieldHelp, value: Any) -> gr.components.Component:
     if field.kind == "integer":
         return gr.Number(value, precision=0, **about)
     if field.kind == "number":
-        return gr.Number(value, step=0.001, **about)
+        return gr.Number(value, step=_step(field), **about)
     return gr.Textbox(value, **about)
+
+
+def _step(field: FieldHelp) -> float:
+    """What an arrow of the box adds: of a learning rate of 2e-5, 1e-5."""
+    usual = field.default or 0.1
+    return float(10.0 ** math.floor(math.log10(abs(usual))))
 
 
 def elem_id_of(field_name: str) -> str:
@@ -99,8 +106,7 @@ def preset_values(preset: str) -> dict[str, Any]:
             value = value.get(part, {}) if isinstance(value, dict) else {}
         values[name] = FIELDS[name].default if value == {} else value
     values["name"] = free_name(preset)
-    # A preset's note says what to expect of it; it is not a note on the new run.
-    values["note"] = nested.get("note", "")
+    values["note"] = ""     # a preset's note says what to expect of it: none of this run
     return values
 
 
@@ -185,11 +191,13 @@ def config_of(values: dict[str, Any]) -> RunConfig:
 
 
 def config_problem(values: dict[str, Any]) -> ConfigError | None:
-    """What is wrong with the form, before anything is looked up."""
+    """What is wrong with the form, before any data or model is looked up."""
     try:
         config_of(values)
     except ConfigError as exception:
         return exception
+    if values["name"] in run_names():
+        return ConfigError(say("form.name_taken", name=values["name"]), "name")
     return None
 
 

@@ -232,6 +232,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         describe, *described, **quiet
     ).then(**keep)
     gr.on(edits, **keep)
+    gr.on([*edits, plan.click, preset.input], lambda: [], None, message, **quiet)
     gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)

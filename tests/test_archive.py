@@ -58,7 +58,7 @@ def test_a_run_comes_back_from_its_zip_whole_but_for_states_and_locks(run: Run, 
 def test_a_name_that_is_taken_is_refused_and_the_run_stays(run: Run, tmp_path: Path) -> None:
     before = contents(run.folder)
     path = pack_run(run, tmp_path)
-    with pytest.raises(RunError, match="There is already a run 'a-run'. Delete or rename that one first."):
+    with pytest.raises(RunError, match="There is already a run 'a-run'. Delete that one first, or rename its folder."):
         unpack_run(path)
     assert contents(run.folder) == before
 

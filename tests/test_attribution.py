@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from analysis import attribution
-from analysis.attribution import Attribution, Question, attribute, methods, rank_agreement
+from analysis.attribution import METHODS, Attribution, Question, attribute, rank_agreement
 from analysis.integrated_gradients import MAX_DELTA
 from analysis.text_spans import TextPieces
 from pipeline.exceptions import ModelError
@@ -147,7 +147,7 @@ def test_no_method_stumbles_over_a_text_of_no_word_or_one(predictor: Predictor, 
 def test_every_family_of_encoders_can_be_explained(tiny_bases: dict[str, Path], tmp_path: Path, family: str) -> None:
     folder = saved(tiny_bases[family], tmp_path / "best")
     predictor = Predictor.load(str(folder), device="cpu")
-    for method in methods():
+    for method in METHODS:
         explained = attribute(predictor, "a good film, but dull", method=method)
         assert explained.scores.shape == (5,)
     assert attribute(predictor, "a good film, but dull").delta <= MAX_DELTA

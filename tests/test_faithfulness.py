@@ -11,19 +11,12 @@ import pytest
 from analysis.attribution import Attribution, attribute
 from analysis.faithfulness import faithfulness, without_words
 from pipeline.predictor import Predictor
+from tests.rule_model import RuleModel
 
 TEXT = "the film was lovely, and it was in this story"
 
 
-class OneWordDecides(Predictor):
-    """A model that says positive, 0.9, wherever it reads "lovely", and 0.2 elsewhere."""
-
-    def __init__(self) -> None:
-        self.label_names = ["negative", "positive"]
-
-    def logits(self, texts: list[str], max_length: int | None = None) -> tuple[np.ndarray, None]:     # type: ignore
-        positive = np.array([0.9 if "lovely" in text else 0.2 for text in texts])
-        return np.log(np.stack([1 - positive, positive], axis=1)), None
+ONE_WORD_DECIDES = RuleModel(lambda text: 0.9 if "lovely" in text else 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +33,7 @@ def test_a_word_left_out_takes_its_space_with_it(found: Attribution) -> None:
 def test_the_word_that_decides_costs_more_than_words_drawn_by_chance(found: Attribution) -> None:
     scores = np.zeros(10)
     scores[3] = 2.0
-    measured = faithfulness(OneWordDecides(), replace(found, scores=scores), share=0.1)
+    measured = faithfulness(ONE_WORD_DECIDES, replace(found, scores=scores), share=0.1)
     assert measured is not None and measured.words == ("lovely,",)
     assert measured.comprehensiveness == pytest.approx(0.7)     # 0.9 to 0.2
     assert measured.sufficiency == pytest.approx(0.0)
@@ -52,7 +45,7 @@ def test_the_word_that_decides_costs_more_than_words_drawn_by_chance(found: Attr
 def test_words_that_do_not_matter_are_no_better_than_chance(found: Attribution) -> None:
     scores = np.zeros(10)
     scores[0] = 2.0
-    measured = faithfulness(OneWordDecides(), replace(found, scores=scores), share=0.1)
+    measured = faithfulness(ONE_WORD_DECIDES, replace(found, scores=scores), share=0.1)
     assert measured is not None and measured.comprehensiveness == pytest.approx(0.0)
     assert not measured.beats_chance
 

@@ -44,7 +44,7 @@ def texts(blocks: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.parametrize("seconds, words", [
-    (0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (599.6, "10 min"), (3_600, "1 h 0 min"),
+    (0.4, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (599.6, "10 min"), (3_600, "1 h"),
     (5_000, "1 h 23 min"),
 ])
 def test_times_are_told_in_words(seconds: float, words: str) -> None:
@@ -126,7 +126,7 @@ def prediction(text: str, positive: float, truncated: bool = False) -> Predictio
 def test_one_sentence_gets_bars_with_the_likeliest_label_first() -> None:
     bars, facts = one_sentence(prediction("fine", 0.9412), 0.008)
     assert [(item["name"], item["number"]) for item in bars["items"]] == [("positive", "0.941"), ("negative", "0.059")]
-    assert facts["text"] == "Truncated: no · 11 pieces · 8 ms"
+    assert facts["text"] == "11 pieces · 8 ms · truncated: no"
 
 
 def test_several_sentences_get_a_table() -> None:

@@ -151,5 +151,5 @@ def test_without_anything_kept_the_form_is_the_first_preset(run_root: Path, kept
 
 def test_the_form_stands_for_the_config_of_its_preset(run_root: Path) -> None:
     config = config_of(preset_values("end-to-end"))
-    assert config == make_config({**read_preset("end-to-end"), "name": "end-to-end-1"})
+    assert config == make_config({**read_preset("end-to-end"), "name": "end-to-end-1", "note": ""})
     assert field_value(config, "data.split") == "merge"

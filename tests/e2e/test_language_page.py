@@ -19,7 +19,7 @@ def expect_chinese(page: Page) -> None:
 def test_the_page_speaks_chinese_once_that_is_picked_until_english_is(page: Page, address: str) -> None:
     page.goto(f"{address}/?tab=predict&run=tiny")
     text = page.locator("#predict-text textarea")
-    expect(page.locator("#predict-result")).to_contain_text("Truncated: no")
+    expect(page.locator("#predict-result")).to_contain_text("truncated: no")
     text.fill("a quite lovely story")
     text.blur()
     page.get_by_role("link", name="中文").press("Enter")
@@ -33,7 +33,7 @@ def test_the_page_speaks_chinese_once_that_is_picked_until_english_is(page: Page
     expect_chinese(page)
     page.get_by_role("link", name="English").click()
     expect(page.get_by_role("heading", name="What does the model say")).to_be_visible()
-    expect(page.locator("#predict-result")).to_contain_text("Truncated: no")
+    expect(page.locator("#predict-result")).to_contain_text("truncated: no")
 
 
 def test_a_browser_that_prefers_chinese_gets_it_at_once_and_every_tab_is_in_it(browser: Browser, address: str) -> None:

@@ -26,7 +26,7 @@ def test_the_page_opens_with_a_prediction(predict_page: Page) -> None:
     result = predict_page.locator("#predict-result")
     expect(predict_page.locator("#predict-text textarea")).to_have_value("I LOVE YOU but you dnt love me")
     expect(result.locator("li")).to_have_count(2)
-    expect(result).to_contain_text("Truncated: no")
+    expect(result).to_contain_text("truncated: no")
 
 
 def test_a_typed_sentence_gets_its_label_at_once(predict_page: Page) -> None:

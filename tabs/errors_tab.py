@@ -1,0 +1,288 @@
+"""Which sentences does it get wrong, and why? The errors of a run, its slices, and one sentence under examination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs
+
+import gradio as gr
+import numpy as np
+
+from analysis.attribution import DEFAULT_METHOD, METHODS
+from analysis.errors import Filter, rows_of
+from analysis.rules import mask
+from pipeline.exceptions import RunError, WorkbenchError
+from pipeline.jobs import is_taken
+from pipeline.predictor import Predictor
+from pipeline.runs import Run
+from reports.words import say
+from tabs.errors_data import Opened, file_choices, masks, open_predictions, runs_with_predictions
+from tabs.errors_view import (
+    ROWS_ON_A_PAGE,
+    example_block,
+    faithfulness_block,
+    finding_blocks,
+    flip_blocks,
+    list_blocks,
+    matrix_blocks,
+    pieces_block,
+    quality_blocks,
+    slice_blocks,
+    summary_blocks,
+)
+from tabs.predict_tab import one_sentence, predict
+from tabs.shared import Block, blocks_view, find_run, problem, tab_heading, text
+from tabs.why_view import PREDICTED, label_picker, why_blocks
+
+SHOWN, SORTS = ("errors", "all", "correct"), ("loss", "probability", "words", "row")
+# The scripts of the events: what the browser alone knows, and what it keeps in the address
+WITH_ADDRESS = "(asked, ...values) => [location.search, ...values]"
+FIRST_PAGE = "(place) => [{ ...place, page: 1 }]"
+WITH_RULE = "(place, rule) => [{ ...place, page: 1 }, volta.ruleWith(rule, volta.picked().rule)]"
+REMEMBER = "(...values) => volta.rememberErrors(values)"
+FIELDS = ("run", "file", "beside", "show", "search", "regex", "rule", "sort")
+DEFAULTS = {"show": "errors", "search": "", "regex": False, "rule": "", "sort": "loss", "beside": ""}
+
+
+def enter(asked: str, *values: Any) -> list[Any]:
+    """What the tab shows when it is opened: what the address asks for, else what was shown before, else the newest."""
+    query = {key: found[-1] for key, found in parse_qs((asked or "").lstrip("?")).items()}
+    before = dict(zip(FIELDS, values, strict=True))
+    wanted: dict[str, Any] = {**DEFAULTS, **query} if query.get("tab") == "errors" else {**before}
+    names = runs_with_predictions()
+    name = wanted.get("run") if wanted.get("run") in names else next(iter(names), None)
+    file = f"{query.get('data')}/{query.get('split')}" if "data" in query else wanted.get("file")
+    page = query.get("page", "1")
+    place = {"page": int(page) if page.isdigit() else 1, "example": query.get("example")}
+    file_picker, beside_picker, label_picker = choose_run(name, file, wanted["beside"], PREDICTED)
+    return [
+        gr.Dropdown(choices=names, value=name),
+        file_picker,
+        beside_picker,
+        wanted["show"] if wanted["show"] in SHOWN else "errors",
+        wanted["search"] or "",
+        str(wanted["regex"]).lower() == "true",
+        wanted["rule"] or "",
+        wanted["sort"] if wanted["sort"] in SORTS else "loss",
+        label_picker,
+        place,
+    ]
+
+
+def choose_run(name: str | None, file: str | None, beside: str | None, label: str) -> list[Any]:
+    """The pickers of what there is of a run: its predictions, runs beside it, its labels. A known choice stays."""
+    run = find_run(name)
+    files = file_choices(run)
+    file = file if file in files else next(iter(files), None)
+    others = [other for other in runs_with_predictions() if other != name]
+    names = open_predictions(run, file).examples.predictions.label_names if run and file else []
+    return [
+        gr.Dropdown(choices=files, value=file),
+        gr.Dropdown(
+            choices=[(say("page.none"), ""), *((other, other) for other in others)],
+            value=beside if beside in others else "",
+        ),
+        label_picker(names, label),
+    ]
+
+
+def look(place: dict[str, Any], *values: Any) -> list[Any]:
+    """Summary, list, place. The open sentence is kept; where there is none, the first one is opened."""
+    try:
+        opened, wanted, named = _asked(*values)
+        if opened is None:
+            return [[text(say("errors.no_predictions"), "hint")], [], {"page": 1, "example": None}]
+        rows = rows_of(opened.examples, wanted, named)
+        summary = summary_blocks(opened.examples, mask(wanted.rule, opened.examples, named), wanted.rule)
+    except WorkbenchError as exception:
+        return [[problem(exception)], gr.skip(), gr.skip()]
+    last = max(1, -(-len(rows) // ROWS_ON_A_PAGE))
+    page = min(max(int(place.get("page") or 1), 1), last)
+    example = place.get("example")
+    if example not in opened.row_of:
+        example = opened.examples.predictions.example_ids[rows[0]] if len(rows) else None
+    listed = list_blocks(opened.examples, rows, page, example)
+    return [summary, listed, {"page": page, "example": example}]
+
+
+def _asked(
+    run: str, file: str, beside: str, show: Any, search: str, regex: bool, rule: str, sort: Any
+) -> tuple[Opened | None, Filter, dict[str, np.ndarray]]:
+    record, wanted = find_run(run), Filter(show, search=search.strip(), is_regex=regex, rule=rule.strip(), sort=sort)
+    if record is None or not file:
+        return None, wanted, {}
+    opened = open_predictions(record, file)
+    wanted = replace(wanted, descending=sort not in ("row", "words"))
+    return opened, wanted, masks(opened, wanted.rule, file, find_run(beside))
+
+
+def look_around(run: str, file: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Confusion matrix, slices, and quality: of all predictions of the file, whatever is filtered."""
+    record = find_run(run)
+    if record is None or not file:
+        yield [], [], []
+        return
+    try:
+        opened = open_predictions(record, file)
+        matrix = matrix_blocks(opened.examples)
+        yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip()
+        yield matrix, slice_blocks(*opened.slices), quality_blocks(opened.examples)
+    except WorkbenchError as exception:
+        yield [problem(exception)], [], []
+
+
+def open_example(
+    place: dict[str, Any], run: str, file: str, beside: str, label: str, method: str
+) -> Iterator[tuple[list[Block], Any]]:
+    """The sentence in colour, then whether its words matter, then what experiments find, then what flips it.
+
+    Beside it the sentence itself, to be edited.
+    """
+    record = find_run(run)
+    if record is None or not file or not place.get("example"):
+        yield [text(say("errors.choose"), "hint")], ""
+        return
+    try:
+        opened = open_predictions(record, file)
+        if (row := opened.row_of.get(place["example"])) is None:
+            raise RunError(say("errors.no_example", id=place["example"]))
+        words: Any = opened.examples.predictions.texts[row]
+        for blocks in _examined(opened, row, record, find_run(beside), label or None, method):
+            yield blocks, words
+            words = gr.skip()       # it may be edited by now
+    except WorkbenchError as exception:
+        yield [problem(exception)], gr.skip()
+
+
+def _examined(
+    opened: Opened, row: int, run: Run, beside: Run | None, label: str | None, method: str
+) -> Iterator[list[Block]]:
+    from analysis.attribution import attribute
+    from analysis.edits import examine, smallest_flips
+    from analysis.faithfulness import faithfulness
+    from analysis.findings import findings
+
+    predictions = opened.examples.predictions
+    sentence_text, gold = predictions.texts[row], predictions.label_names[predictions.gold_ids[row]]
+    blocks = [example_block(opened.examples, row)]
+    if is_taken("cpu"):
+        yield [*blocks, text(sentence_text), text(say("predict.words_wait"), "hint")]
+    predictor = Predictor.load(run.name)
+    found = attribute(predictor, sentence_text, label, method=method)
+    blocks += why_blocks(found)
+    yield blocks
+    blocks += faithfulness_block(faithfulness(predictor, found))
+    if beside:
+        blocks += _beside(beside, sentence_text, found.label, method)
+    sentence = examine(predictor, sentence_text, gold)
+    blocks += finding_blocks(sentence, list(findings(sentence)))
+    yield blocks
+    yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
+
+
+def try_edit(typed: str, run: str, label: str, method: str) -> Iterator[list[Block]]:
+    """What becomes of an edited sentence: prediction at once, then its colours."""
+    from analysis.attribution import attribute
+
+    edited = " ".join(typed.split())
+    if not edited:
+        yield []
+        return
+    try:
+        [prediction], seconds = predict([edited], run)
+        blocks = one_sentence(prediction, seconds)
+        yield blocks
+        yield [*blocks, *why_blocks(attribute(Predictor.load(run), edited, label or None, method=method))[1:2]]
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+
+
+def _beside(run: Run, sentence: str, label: str, method: str) -> list[Block]:
+    """The same words as another run sees them."""
+    from analysis.attribution import attribute
+
+    predictor = Predictor.load(run.name)
+    [prediction] = predictor.predict([sentence])
+    told = say("errors.beside_says", run=run.name, label=prediction.label, p=prediction.probabilities[prediction.label])
+    if label not in predictor.label_names:
+        return [text(told)]
+    return [text(told), *why_blocks(attribute(predictor, sentence, label, method=method))[1:2]]
+
+
+def build_errors_tab(tab: gr.Tab) -> None:
+    """Which sentences does it get wrong, and why?"""
+    tab_heading(say("errors.question"))
+    small: dict[str, Any] = {"min_width": 180}
+    with gr.Row(elem_classes="volta-controls"):
+        run = gr.Dropdown([], label=say("errors.run"), allow_custom_value=True, elem_id="errors-run", **small)
+        file = gr.Dropdown([], label=say("errors.file"), allow_custom_value=True, elem_id="errors-file", **small)
+        beside = gr.Dropdown([], label=say("errors.beside"), allow_custom_value=True, elem_id="errors-beside", **small)
+    with gr.Row(elem_classes="volta-controls"):
+        rule = gr.Textbox(
+            label=say("errors.rule"), info=say("errors.rule_help"), max_lines=1, scale=3, elem_id="errors-rule",
+            min_width=260,
+        )
+        search = gr.Textbox(label=say("errors.search"), max_lines=1, scale=2, elem_id="errors-search", min_width=200)
+        regex = gr.Checkbox(label=say("errors.regex"), elem_id="errors-regex", scale=0, min_width=160)
+    with gr.Row(elem_classes="volta-controls"):
+        shown = [(say(f"errors.show.{name}"), name) for name in SHOWN]
+        show = gr.Radio(shown, value="errors", label=say("errors.shown"), elem_id="errors-show", min_width=260)
+        sorts = [(say(f"errors.sort.{name}"), name) for name in SORTS]
+        sort = gr.Dropdown(sorts, value="loss", label=say("errors.sorted"), elem_id="errors-sort", **small)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            summary = blocks_view("errors-summary", live=True)
+            matrix = blocks_view("errors-matrix")
+        with gr.Column(scale=2, min_width=300):
+            slices = blocks_view("errors-slices")
+    with gr.Row():
+        with gr.Column(min_width=300):
+            listed = blocks_view("errors-list")
+        with gr.Column(min_width=300):
+            sentence = blocks_view("errors-sentence")
+            with gr.Accordion(say("errors.more_words"), open=False, elem_id="errors-words-fold"):
+                label = gr.Dropdown(
+                    [(say("predict.predicted_label"), PREDICTED)], value=PREDICTED, label=say("predict.label"),
+                    elem_id="errors-label",
+                )
+                names = [(say(f"why.methods.{name}"), name) for name in METHODS]
+                method = gr.Dropdown(names, value=DEFAULT_METHOD, label=say("why.method"), elem_id="errors-method")
+            whatif = gr.Textbox(label=say("errors.whatif"), lines=2, elem_id="errors-whatif")
+            answer = blocks_view("errors-answer", live=True)
+    with gr.Accordion(say("errors.quality"), open=False, elem_id="errors-quality-fold"):
+        quality = blocks_view("errors-quality")
+    place = gr.JSON({"page": 1, "example": None}, visible=False)
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    inputs = [run, file, beside, show, search, regex, rule, sort]
+    looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
+    examined: dict[str, Any] = {
+        "fn": open_example, "inputs": [place, run, file, beside, label, method], "outputs": [sentence, whatif],
+        "concurrency_limit": None, "trigger_mode": "always_last", **quiet,
+    }
+    asked = gr.JSON(visible=False)
+    remembered: dict[str, Any] = {"fn": None, "inputs": [place, *inputs], "outputs": None, "js": REMEMBER}
+    around: dict[str, Any] = {"fn": look_around, "inputs": [run, file], "outputs": [matrix, slices, quality], **quiet}
+    entered = tab.select(enter, [asked, *inputs], [*inputs, label, place], js=WITH_ADDRESS, **quiet)
+    chosen = run.input(choose_run, [run, file, beside, label], [file, beside, label], **quiet)
+    for event in (entered, chosen, file.input(None, None, None)):
+        looking = event.then(**looked)
+        looking.then(**remembered)
+        looking.then(**examined)
+        looking.then(**around)
+    filtered = [
+        gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
+              place, js=FIRST_PAGE),
+        gr.on([matrix.input, slices.input], None, [place, rule], [place, rule], js=WITH_RULE),
+        listed.input(None, place, place, js="(place) => [{ ...place, ...volta.picked() }]"),
+    ]
+    for event in filtered:
+        looking = event.then(**looked)
+        looking.then(**remembered)
+        looking.then(**examined)
+    gr.on([label.input, method.input], **examined)
+    whatif.input(
+        try_edit, [whatif, run, label, method], answer, trigger_mode="always_last", concurrency_limit=None, **quiet
+    )

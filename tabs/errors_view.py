@@ -1,0 +1,222 @@
+"""What is there to say about wrong predictions? Their list and matrix, slices, the findings on one: as blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.attribution import Attribution
+from analysis.compare import accuracy_estimate
+from analysis.edits import Sentence, Trial
+from analysis.errors import reliability
+from analysis.examples import Examples
+from analysis.faithfulness import Faithfulness
+from analysis.findings import Finding
+from analysis.rules import label_condition, readable
+from analysis.slices import Slice
+from pipeline.metrics import compute_metrics
+from reports.words import say
+from tabs.runs_view import MAX_MATRIX_LABELS
+from tabs.shared import (
+    Block,
+    column,
+    columns,
+    count,
+    folded,
+    heading,
+    matrix,
+    number,
+    p_value,
+    per_label_table,
+    table,
+    text,
+)
+
+ROWS_ON_A_PAGE = 20
+SLICES_SHOWN = 8
+MAX_SHOWN = 300             # characters of a text in a list
+MARKS = {True: "held", False: "refuted", None: "told"}
+
+
+def summary_blocks(examples: Examples, inside: np.ndarray, rule: str) -> list[Block]:
+    """How many are wrong, of all and of those that the rule means (N,)."""
+    blocks = [text(_wrong_of(say("errors.all_examples"), examples.wrong))]
+    if rule:
+        blocks.append(text(_wrong_of(say("errors.with_rule", rule=readable(rule)), examples.wrong[inside]), "note"))
+    return blocks
+
+
+def _wrong_of(what: str, wrong: np.ndarray) -> str:
+    if not len(wrong):
+        return say("errors.none_of", what=what)
+    right = accuracy_estimate(int((~wrong).sum()), len(wrong))
+    return say("errors.wrong_of", what=what, wrong=count(int(wrong.sum())), n=count(len(wrong)), accuracy=right)
+
+
+def list_blocks(examples: Examples, rows: np.ndarray, page: int, current: str | None) -> list[Block]:
+    """One page of the chosen rows; each is opened by a click."""
+    start = (page - 1) * ROWS_ON_A_PAGE
+    shown = rows[start : start + ROWS_ON_A_PAGE].tolist()
+    if not shown:
+        return [text(say("errors.nothing"), "hint")]
+    predictions = examples.predictions
+    ids = [predictions.example_ids[row] for row in shown]
+    cells = [
+        (
+            number(float(examples.losses[row])),
+            predictions.label_names[predictions.gold_ids[row]],
+            f"{predictions.label_names[examples.predicted_ids[row]]} {number(float(examples.probability[row]))}",
+            _short(predictions.texts[row]),
+        )
+        for row in shown
+    ]
+    heads = [column("loss", "number"), *columns("", "gold", "predicted"), column("text", "text")]
+    listed = table(say("errors.list"), heads, cells)
+    picks = [[None, None, None, {"example": example_id}] for example_id in ids]
+    words = say(
+        "errors.page", first=count(start + 1), last=count(start + len(shown)), n=count(len(rows))
+    )
+    before = {"page": page - 1} if page > 1 else None
+    after = {"page": page + 1} if start + len(shown) < len(rows) else None
+    pager = {"kind": "pager", "words": words, "before": before, "after": after}
+    return [{**listed, "picks": picks, "current": ids.index(current) if current in ids else -1}, pager]
+
+
+def matrix_blocks(examples: Examples) -> list[Block]:
+    """The confusion matrix; a click on a cell sets the rule."""
+    predictions = examples.predictions
+    names, n = predictions.label_names, len(predictions.texts)
+    if len(names) > MAX_MATRIX_LABELS:
+        return [text(say("errors.many_labels", n=count(len(names))), "hint")]
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (predictions.gold_ids, examples.predicted_ids), 1)
+    picks = [
+        [None, *({"rule": f"{label_condition('gold', gold)} & {label_condition('predicted', name)}"} for name in names)]
+        for gold in names
+    ]
+    return [{**matrix(say("errors.confusion", n=count(n)), names, counts.tolist()), "picks": picks}]
+
+
+def slice_blocks(known: Sequence[Slice], found: Sequence[Slice]) -> list[Block]:
+    """Where it fails more than elsewhere; a click on a rule sets it."""
+    worse = [each for each in known if each.difference > 0][:SLICES_SHOWN]
+    blocks = [_slice_table(say("errors.slices"), worse)] if worse else [text(say("errors.no_slices"), "note")]
+    if found:
+        blocks.append(_slice_table(say("errors.found_slices"), found[:SLICES_SHOWN]))
+    return [*blocks, text(say("errors.slices_explained"), "note")]
+
+
+def _slice_table(label: str, slices: Sequence[Slice]) -> Block:
+    heads = [column("slice", "text"), *columns("number", "n", "error_rate", "to_rest", "p", "in_training")]
+    rows = [
+        (
+            readable(each.rule),
+            count(each.n),
+            say("errors.rate", x=each),
+            f"{each.difference:+.3f}",
+            p_value(each.p_value),
+            "" if each.train_share is None else number(each.train_share),
+        )
+        for each in slices
+    ]
+    return {**table(label, heads, rows), "picks": [[{"rule": each.rule}] for each in slices]}
+
+
+def quality_blocks(examples: Examples) -> list[Block]:
+    """Per label, which way the errors go, and whether its confidence can be believed."""
+    predictions = examples.predictions
+    metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
+    bins = [(f"{number(each.confidence)}", number(each.accuracy), count(each.n)) for each in reliability(examples)]
+    ece = say("errors.ece", ece=number(metrics["ece"]))
+    return [
+        per_label_table(say("errors.per_label", n=count(len(predictions.texts))), metrics["per_label"]),
+        *([text(_which_way(examples), "note")] if len(predictions.label_names) == 2 else []),
+        table(say("errors.reliability"), columns("number", "confidence", "accuracy", "n"), bins),
+        text(ece, "note"),
+    ]
+
+
+def _which_way(examples: Examples) -> str:
+    negative, positive = examples.predictions.label_names
+    predicted = examples.predicted_ids[examples.wrong]
+    negatives, positives = (count(int((predicted == label_id).sum())) for label_id in (0, 1))
+    values = {"false_positives": positives, "false_negatives": negatives}
+    return say("errors.which_way", negative=negative, positive=positive, **values)
+
+
+# One sentence
+
+
+def example_block(examples: Examples, row: int) -> Block:
+    predictions = examples.predictions
+    return heading(
+        say(
+            "errors.example",
+            id=predictions.example_ids[row],
+            gold=predictions.label_names[predictions.gold_ids[row]],
+            predicted=predictions.label_names[examples.predicted_ids[row]],
+            probability=number(float(examples.probability[row])),
+        )
+    )
+
+
+def faithfulness_block(measured: Faithfulness | None) -> list[Block]:
+    if measured is None:
+        return []
+    words = ", ".join(f"“{word}”" for word in measured.words)
+    cost, chance = measured.comprehensiveness, measured.random_comprehensiveness
+    told = say("errors.faithful", words=words, cost=cost, chance=chance)
+    if measured.beats_chance:
+        return [text(told, "note")]
+    return [text(f"{told} {say('errors.not_faithful')}", "problem")]
+
+
+def finding_blocks(sentence: Sentence, found: Sequence[Finding]) -> list[Block]:
+    """The named cause of an error, then each claim with its experiment behind a click."""
+    causes = [finding.claim for finding in found if finding.is_cause]
+    blocks: list[Block] = []
+    if sentence.is_error:
+        told = say("errors.cause", cause=causes[0]) if causes else say("errors.no_cause")
+        blocks.append(text(told))
+    return [*blocks, *(finding_block(finding) for finding in found)]
+
+
+def finding_block(finding: Finding) -> Block:
+    verdict = "cause" if finding.is_cause else MARKS[finding.held]
+    sign = {"cause": "✓", "held": "✓", "refuted": "✗", "told": "·"}[verdict]
+    lines = [finding.evidence, say("errors.test", test=finding.test)] if finding.test else [finding.evidence]
+    return {
+        "kind": "finding",
+        "verdict": verdict,
+        "mark": {"sign": sign, "meaning": say(f"errors.verdict.{verdict}")},
+        "claim": finding.claim,
+        "lines": [line for line in lines if line],
+        "tried": trials_table(say("errors.tried"), finding.trials) if finding.trials else None,
+    }
+
+
+def trials_table(label: str, trials: Iterable[Trial]) -> Block:
+    rows = [(trial.what, f"{trial.label} {number(trial.probability)}", trial.text) for trial in trials]
+    return table(label, [column("edit"), column("predicted"), column("text", "text")], rows)
+
+
+def flip_blocks(flips: Sequence[Trial]) -> list[Block]:
+    if not flips:
+        return [text(say("errors.no_flip"), "note")]
+    return [trials_table(say("errors.flips"), flips)]
+
+
+def pieces_block(found: Attribution, tokenizer: Any) -> Block:
+    """How the tokenizer sees the sentence, behind a click."""
+    ids = found.pieces.input_ids
+    unknown = sum(piece == tokenizer.unk_token_id for piece in ids)
+    read = found.pieces.words[-1].end if found.pieces.words else 0
+    truncated = say("page.yes" if found.pieces.text[read:].strip() else "page.no")
+    told = say("errors.pieces_told", n=count(len(ids)), unknown=count(unknown), truncated=truncated)
+    return folded(say("errors.pieces"), f"{told} {' · '.join(tokenizer.convert_ids_to_tokens(ids))}")
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= MAX_SHOWN else f"{words[:MAX_SHOWN]} …"
