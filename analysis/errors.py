@@ -12,12 +12,15 @@ from analysis.examples import Examples
 from analysis.rules import Phenomena, contains, label_condition, mask
 from pipeline.metrics import ECE_BINS
 
+Show = Literal["errors", "correct", "all"]
+Sort = Literal["loss", "probability", "words", "row"]
+
 
 @dataclass(frozen=True)
 class Filter:
     """Which examples, in which order; every field that is given must hold."""
 
-    which: Literal["errors", "correct", "all"] = "errors"
+    which: Show = "errors"
     gold: str | None = None             # label names
     predicted: str | None = None
     search: str = ""
@@ -27,7 +30,7 @@ class Filter:
     confidence_to: float | None = None
     words_from: int | None = None
     words_to: int | None = None
-    sort: Literal["loss", "probability", "words", "row"] = "loss"
+    sort: Sort = "loss"
     descending: bool = True
 
     @property

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import re
 import sys
 import time
@@ -14,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.command import print_json, run_command
 from pipeline.config import FIELDS, RunConfig, make_config, preset_names, read_config, read_preset, set_field
 from pipeline.exceptions import ConfigError, WorkbenchError
 
@@ -45,7 +44,7 @@ def train(
     run = create_run(run_config)
     if detach:
         start_detached(run)
-        _print({"name": run.name, "state": "queued"})
+        print_json({"name": run.name, "state": "queued"})
         return
     _end(carry_out(run), run)
 
@@ -56,7 +55,7 @@ def plan(preset: Preset = None, config: Config = None, set_: Assignments = None)
     run_config = _requested_config("plan", preset, config, set_ or [])
     from pipeline.plan import make_plan
 
-    _print(asdict(make_plan(run_config)))
+    print_json(asdict(make_plan(run_config)))
 
 
 def _requested_config(name: str | None, preset: str | None, path: Path | None, assignments: list[str]) -> RunConfig:
@@ -82,7 +81,7 @@ def stop(name: Name) -> None:
     from pipeline.catalog import load_run
 
     status = jobs.stop(load_run(name))
-    _print({"name": name, "state": status.state, "step": status.step})
+    print_json({"name": name, "state": status.state, "step": status.step})
 
 
 @app.command()
@@ -98,7 +97,7 @@ def resume(name: Name, detach: Detach = False) -> None:
         print(f"'{name}' is finished: there is nothing to resume. {advice}", file=sys.stderr)
     elif detach:
         start_detached(run)
-        _print({"name": name, "state": "queued"})
+        print_json({"name": name, "state": "queued"})
     else:
         _end(carry_out(run), run)
 
@@ -148,7 +147,7 @@ def evaluate(
         raise ConfigError(
             "The run's own data are read as its config says. Leave columns and encoding out, or name other --data."
         )
-    _print(evaluate_run(run, other, split, save))
+    print_json(evaluate_run(run, other, split, save))
 
 
 @app.command()
@@ -165,7 +164,7 @@ def predict(
 
     for prediction in Predictor.load(name).predict(texts):
         values = asdict(prediction)
-        _print({key: values[key] for key in ("text", "label", "label_id", "probabilities", "truncated")})
+        print_json({key: values[key] for key in ("text", "label", "label_id", "probabilities", "truncated")})
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -187,7 +186,7 @@ def runs() -> None:
 
     for name in run_names():
         try:
-            _print(load_run(name).summary())
+            print_json(load_run(name).summary())
         except WorkbenchError as exception:
             print(f"{name}: {exception}", file=sys.stderr)
 
@@ -202,35 +201,12 @@ def fields() -> None:
         print(f"--preset {name}\n    {read_preset(name)['note']}")
 
 
-def _print(values: dict[str, Any]) -> None:
-    print(json.dumps(values, ensure_ascii=False), flush=True)
-
-
 def _end(exit_status: int, run: Any) -> None:
     status = run.status()
-    _print({"name": run.name, "state": status.state, "step": status.step, "best": status.best})
+    print_json({"name": run.name, "state": status.state, "step": status.step, "best": status.best})
     if exit_status:
         raise typer.Exit(exit_status)
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    for chatty in ("httpx", "huggingface_hub", "datasets", "accelerate", "filelock"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    try:
-        app()
-    except WorkbenchError as exception:
-        print(exception, file=sys.stderr)
-        sys.exit(exception.exit_status)
-    except OSError as exception:        # a disk that is full, or may not be written
-        from pipeline.jobs import UNFORESEEN, failure_sentence
-
-        if (sentence := failure_sentence(exception)).startswith(UNFORESEEN):
-            raise
-        print(sentence, file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(app)

@@ -1,4 +1,4 @@
-"""How do tests type a command? `volta(...)` carries out `python -m pipeline ...` in the test's own process."""
+"""How do tests type a command? `volta(...)` carries out `python -m pipeline ...`, `analysis(...)` the other one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import typer
 
-from pipeline.__main__ import main
+from analysis.__main__ import app as analysis_app
+from pipeline.__main__ import app as pipeline_app
+from pipeline.command import run_command
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,12 @@ class Answer:
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
-def volta(*arguments: str, stdin: str = "") -> Answer:
+def analysis(*arguments: str) -> Answer:
+    """Carry out `python -m analysis ARGUMENTS` likewise."""
+    return volta(*arguments, app=analysis_app)
+
+
+def volta(*arguments: str, stdin: str = "", app: typer.Typer = pipeline_app) -> Answer:
     """Carry out `python -m pipeline ARGUMENTS` in this process, logging set up as in a fresh one."""
     stdout, stderr = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
@@ -38,7 +46,7 @@ def volta(*arguments: str, stdin: str = "") -> Answer:
         patch.setattr(logging.getLogger(), "handlers", [])
         patch.setenv("TRANSFORMERS_VERBOSITY", "error")
         with pytest.raises(SystemExit) as ended:
-            main()
+            run_command(app)
     return Answer(ended.value.code or 0, stdout.getvalue(), stderr.getvalue())
 
 

@@ -1,0 +1,167 @@
+"""`python -m analysis ...`: errors, slices, explain, compare. Results as JSON on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any, cast, get_args
+
+import typer
+
+from analysis.errors import Filter, Show, Sort, lines, rows_of
+from analysis.examples import Examples, examples_of, newest_predictions
+from analysis.phenomena import PHENOMENA, phenomena_table
+from pipeline.catalog import load_run
+from pipeline.command import print_json, run_command
+from pipeline.exceptions import ConfigError, RunError
+from pipeline.predictions import read_predictions
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+Name = Annotated[str, typer.Argument(help="Name of a run.", show_default=False)]
+Data = Annotated[str | None, typer.Option(help="Predictions of this data source; the newest when empty.")]
+Split = Annotated[str | None, typer.Option(help="train, validation or test; the newest predictions when empty.")]
+Rule = Annotated[str, typer.Option(help="A rule, such as 'contrast & words>20'.")]
+
+
+@app.command()
+def errors(
+    name: Name,
+    data: Data = None,
+    split: Split = None,
+    show: Annotated[str, typer.Option(help=f"{', '.join(get_args(Show))}.")] = "errors",
+    rule: Rule = "",
+    search: Annotated[str, typer.Option(help="Text that they contain.")] = "",
+    regex: Annotated[bool, typer.Option("--regex", help="--search is an expression of RE2's.")] = False,
+    sort: Annotated[str, typer.Option(help=f"{', '.join(get_args(Sort))}.")] = "loss",
+    limit: Annotated[int | None, typer.Option(min=1, help="So many at most.")] = None,
+) -> None:
+    """Print the examples that a run gets wrong, highest loss first: one JSON line each."""
+    wanted = Filter(cast(Show, _one_of("--show", show, Show)), search=search, is_regex=regex, rule=rule)
+    wanted = replace(wanted, sort=cast(Sort, _one_of("--sort", sort, Sort)), descending=sort not in ("words", "row"))
+    examples = _examples(name, data, split)
+    for line in lines(examples, rows_of(examples, wanted, _phenomena(examples))[:limit]):
+        print_json(line)
+
+
+@app.command()
+def slices(
+    name: Name,
+    data: Data = None,
+    split: Split = None,
+    rule: Annotated[list[str] | None, typer.Option(help="A slice of your own; may be given several times.")] = None,
+) -> None:
+    """Say where a run fails more than elsewhere: one JSON line a slice; `found` ones it found by itself."""
+    from analysis.slices import found_slices, known_slices
+
+    examples = _examples(name, data, split)
+    phenomena = _phenomena(examples)
+    for kind, found in {
+        "known": known_slices(examples, phenomena, rule or []), "found": found_slices(examples, phenomena),
+    }.items():
+        for each in found:
+            print_json({"kind": kind, **asdict(each)})
+
+
+@app.command()
+def explain(
+    name: Name,
+    text: Annotated[str | None, typer.Option(help="A sentence.")] = None,
+    example: Annotated[str | None, typer.Option(help="An example of its predictions, such as test:12.")] = None,
+    data: Data = None,
+    split: Split = None,
+    label: Annotated[str | None, typer.Option(help="What the words speak for; the predicted label when empty.")] = None,
+    against: Annotated[str | None, typer.Option(help="Against this label; against all others when empty.")] = None,
+    method: Annotated[str, typer.Option(help="A method of attribution.")] = "integrated_gradients",
+) -> None:
+    """Say why a sentence is predicted so: words, faithfulness, findings, smallest flips, as one JSON object."""
+    if (text is None) == (example is None):
+        raise ConfigError("One thing is explained at a time. Give either --text SENTENCE or --example ID.")
+    gold = None
+    if example is not None:
+        text, gold = _example(_examples(name, data, split), example)
+    from pipeline.predictor import Predictor
+
+    load_run(name)
+    print_json(_explained(Predictor.load(name), text or "", gold, label, against, method))
+
+
+@app.command()
+def compare(name: Name, other: Name, data: Data = None, split: Split = None) -> None:
+    """Say what became of a run's errors in another run, on the same examples; phenomenon by phenomenon, too."""
+    from analysis.compare import changes
+    from analysis.compare import compare as compared
+
+    first, second = (_examples(each, data, split) for each in (name, other))
+    became = changes(first.predictions, second.predictions)
+    ids = second.predictions.example_ids
+    phenomena = _phenomena(second)
+    print_json({
+        "run": name,
+        "other": other,
+        **asdict(compared(first.predictions, second.predictions)),
+        "examples": {what: [ids[row] for row in inside.nonzero()[0]] for what, inside in became.items()},
+        "phenomena": {
+            phenomenon: {"n": int(has.sum()), **{what: int((has & inside).sum()) for what, inside in became.items()}}
+            for phenomenon, has in phenomena.items()
+        },
+    })
+
+
+def _examples(name: str, data: str | None, split: str | None) -> Examples:
+    return examples_of(read_predictions(newest_predictions(load_run(name), data, split).path))
+
+
+def _phenomena(examples: Examples) -> dict[str, Any]:
+    return dict(zip(PHENOMENA, phenomena_table(examples.predictions.texts).T, strict=True))
+
+
+def _example(examples: Examples, example_id: str) -> tuple[str, str]:
+    """Text and gold label."""
+    predictions = examples.predictions
+    if example_id not in predictions.example_ids:
+        first = predictions.example_ids[0] if predictions.example_ids else "none"
+        raise RunError(f"There is no example '{example_id}' in these predictions. Ids look like {first}; see 'errors'.")
+    row = predictions.example_ids.index(example_id)
+    return predictions.texts[row], predictions.label_names[predictions.gold_ids[row]]
+
+
+def _explained(
+    predictor: Any, text: str, gold: str | None, label: str | None, against: str | None, method: str
+) -> dict[str, Any]:
+    from analysis.attribution import attribute
+    from analysis.edits import examine, smallest_flips
+    from analysis.faithfulness import faithfulness
+    from analysis.findings import cause_of, findings
+
+    [prediction] = predictor.predict([text])
+    found = attribute(predictor, text, label, against, method)
+    measured = faithfulness(predictor, found)
+    sentence = examine(predictor, text, gold)
+    told = list(findings(sentence))
+    return {
+        "text": text,
+        "gold": gold,
+        "prediction": {key: getattr(prediction, key) for key in ("label", "label_id", "probabilities", "truncated")},
+        "method": found.method,
+        "label": found.label,
+        "against": found.against,
+        "words": [{"word": word, "score": score} for word, score in zip(found.words, found.scores, strict=True)],
+        "log_odds": found.log_odds,
+        "baseline_log_odds": found.baseline_log_odds,
+        "delta": found.delta,
+        "pieces": predictor.tokenizer.convert_ids_to_tokens(found.pieces.input_ids),
+        "faithfulness": measured and {**asdict(measured), "beats_chance": measured.beats_chance},
+        "findings": [asdict(finding) for finding in told],
+        "cause": cause_of(told) if sentence.is_error else None,
+        "flips": [asdict(flip) for flip in smallest_flips(sentence)],
+    }
+
+
+def _one_of(option: str, value: str, choices: Any) -> str:
+    if value not in get_args(choices):
+        raise ConfigError(f"{option} is one of {', '.join(get_args(choices))}; found '{value}'.")
+    return value
+
+
+if __name__ == "__main__":
+    run_command(app)
