@@ -171,13 +171,13 @@ def _examined(
         yield [*blocks, text(sentence_text), text(say("predict.words_wait"), "hint")]
     predictor = Predictor.load(run.name)
     found = attribute(predictor, sentence_text, label, method=method)
-    blocks += why_blocks(found)
+    blocks = [*blocks, *why_blocks(found)]
     yield blocks
-    blocks += faithfulness_block(faithfulness(predictor, found))
+    told = faithfulness_block(faithfulness(predictor, found))
     if beside:
-        blocks += _beside(beside, sentence_text, found.label, method)
+        told += _beside(beside, sentence_text, found.label, method)
     sentence = examine(predictor, sentence_text, gold)
-    blocks += finding_blocks(sentence, list(findings(sentence)))
+    blocks = [*blocks, *told, *finding_blocks(sentence, list(findings(sentence)))]
     yield blocks
     yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
 

@@ -1,0 +1,178 @@
+"""The Errors tab: what it lists, filters and opens, from the address and by clicks, on the run that comes along."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis.attribution import DEFAULT_METHOD
+from pipeline.catalog import create_run, load_run
+from pipeline.config import make_config
+from pipeline.predictions import save_predictions
+from tabs import errors_data
+from tabs.errors_tab import choose_run, enter, look, look_around, open_example, try_edit
+
+RUN, FILE = "sst2-minilm", "starter/test"
+SHOWN = {
+    "run": RUN, "file": FILE, "beside": "", "show": "errors", "search": "", "regex": False, "rule": "", "sort": "loss",
+}
+NOWHERE = {"page": 1, "example": None}
+
+
+def looked(place: dict[str, Any] = NOWHERE, **changed: Any) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    summary, listed, place = look(place, *{**SHOWN, **changed}.values())
+    return json.dumps(summary, ensure_ascii=False), listed, place
+
+
+def rows(listed: list[dict[str, Any]]) -> list[list[str]]:
+    return listed[0]["rows"]
+
+
+def entered(address: str) -> dict[str, Any]:
+    names = [*SHOWN, "label", "place"]
+    values = enter(address, None, None, None, "errors", "", False, "", "loss")
+    return {name: getattr(value, "value", value) if isinstance(value, gr.Dropdown) else value
+            for name, value in zip(names, values, strict=True)}
+
+
+def test_the_errors_come_with_the_highest_loss_first_and_the_first_one_is_opened(run_root: Path) -> None:
+    summary, listed, place = looked()
+    losses = [float(row[0]) for row in rows(listed)]
+    assert losses == sorted(losses, reverse=True)
+    assert all(row[1] != row[2].split()[0] for row in rows(listed))
+    assert place["example"] == listed[0]["picks"][0][3]["example"] and listed[0]["current"] == 0
+    assert "wrong: accuracy 0." in summary
+
+
+def test_a_rule_tells_how_often_it_is_wrong_there(run_root: Path) -> None:
+    summary, listed, _ = looked(rule="contrast & predicted:positive", show="all")
+    assert "Of examples with contrast and predicted positive, " in summary
+    assert all(row[2].startswith("positive") for row in rows(listed))
+
+
+def test_a_search_that_finds_nothing_says_what_to_do(run_root: Path) -> None:
+    _, listed, place = looked(search="zzzz")
+    assert listed[0]["text"].startswith("No example is like that.")
+    assert place["example"] is None
+
+
+@pytest.mark.parametrize(("changed", "sentence"), [
+    ({"rule": "contrst"}, "'contrst' is no condition of a rule"),
+    ({"search": "(", "regex": True}, "'(' cannot be searched for: "),
+    ({"file": "starter/train"}, "'sst2-minilm' keeps no predictions of starter/train any more."),
+])
+def test_what_cannot_be_looked_for_is_one_sentence_and_the_list_stays(
+    run_root: Path, changed: dict[str, Any], sentence: str
+) -> None:
+    summary, listed, place = look(NOWHERE, *{**SHOWN, **changed}.values())
+    assert sentence in summary[0]["text"] and summary[0]["tone"] == "problem"
+    assert listed == place == gr.skip()
+
+
+def test_pages_are_turned_on_the_server(run_root: Path) -> None:
+    _, first, _ = looked(show="all")
+    _, second, _ = looked({"page": 2, "example": None}, show="all")
+    assert len(rows(first)) == 20 and first[1]["before"] is None and first[1]["after"] == {"page": 2}
+    assert second[1]["words"].startswith("21 to 40 of ")
+    assert not set(map(tuple, rows(first))) & set(map(tuple, rows(second)))
+    _, last, place = looked({"page": 999, "example": None}, show="all")
+    assert place["page"] == -(-258 // 20) and last[1]["after"] is None
+
+
+def test_the_address_reopens_what_it_says(run_root: Path) -> None:
+    asked = entered("?tab=errors&run=sst2-minilm&data=starter&split=test&show=all&search=film&regex=true&rule=contrast"
+                    "&sort=words&page=2&example=test%3A5")
+    assert {name: asked[name] for name in SHOWN} == {
+        **SHOWN, "show": "all", "search": "film", "regex": True, "rule": "contrast", "sort": "words",
+    }
+    assert asked["place"] == {"page": 2, "example": "test:5"}
+
+
+def test_an_address_of_what_is_not_there_opens_what_is(run_root: Path) -> None:
+    asked = entered("?tab=errors&run=gone&data=x&split=y&show=x&sort=x&page=x")
+    assert asked["file"] in errors_data.file_choices(load_run(RUN))
+    assert {name: asked[name] for name in SHOWN} == {**SHOWN, "file": asked["file"]}
+    assert asked["place"] == NOWHERE
+    assert entered("?tab=runs&run=a,b")["run"] == RUN
+
+
+def test_without_predictions_it_says_how_to_get_some(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabs.errors_tab.runs_with_predictions", lambda: [])
+    assert entered("")["run"] is None
+    assert "No run keeps predictions yet." in looked(run=None, file=None)[0]
+
+
+def test_a_cell_and_a_slice_carry_the_rule_that_a_click_sets(run_root: Path) -> None:
+    *_, (matrix, slices, quality) = look_around(RUN, FILE)
+    assert matrix[0]["picks"][0][2] == {"rule": "gold:negative & predicted:positive"}
+    assert sum(int(cell.replace(",", "")) for row in matrix[0]["rows"] for cell in row[1:]) == 258
+    assert all(pick[0]["rule"] for block in slices if "picks" in block for pick in block["picks"])
+    assert "false positives" in json.dumps(quality)
+
+
+def test_a_sentence_is_coloured_first_then_examined(run_root: Path) -> None:
+    _, _, place = looked()
+    steps = list(open_example(place, RUN, FILE, "", "", DEFAULT_METHOD))
+    kinds = [[block["kind"] for block in blocks] for blocks, _ in steps]
+    assert "words" in kinds[0] and "finding" not in kinds[0]
+    assert "finding" in kinds[-1]
+    told = json.dumps(steps[-1][0], ensure_ascii=False)
+    assert "Do these words matter?" in told and "How the tokenizer sees it" in told
+    assert "Cause: " in told or "No cause confirmed" in told
+    assert steps[0][1] and all(words == gr.skip() for _, words in steps[1:])
+
+
+def test_a_run_beside_it_shows_its_words_for_the_same_label(run_root: Path) -> None:
+    _, _, place = looked()
+    *_, (blocks, _) = open_example(place, RUN, FILE, RUN, "negative", "occlusion")
+    words = [block for block in blocks if block["kind"] == "words"]
+    assert len(words) == 2 and words[0] == words[1]
+    assert words[0]["label"] == "Evidence for and against negative"
+
+
+def test_an_example_that_is_not_there_is_one_sentence(run_root: Path) -> None:
+    [(blocks, _)] = open_example({"page": 1, "example": "test:x"}, RUN, FILE, "", "", DEFAULT_METHOD)
+    assert blocks[0]["text"] == "There is no example test:x in these predictions. Choose one from the list."
+    [(blocks, _)] = open_example(NOWHERE, RUN, FILE, "", "", DEFAULT_METHOD)
+    assert blocks[0]["tone"] == "hint"
+
+
+def test_an_edit_is_predicted_at_once_and_then_coloured(run_root: Path) -> None:
+    first, second = try_edit(" good  film ", RUN, "", DEFAULT_METHOD)
+    assert [block["kind"] for block in first] == ["bars", "text"]
+    assert [item["text"] for item in second[-1]["items"]] == ["good", "film"]
+    assert list(try_edit("  ", RUN, "", DEFAULT_METHOD)) == [[]]
+
+
+def test_the_pickers_offer_what_there_is_of_a_run(run_root: Path) -> None:
+    file, beside, label = choose_run(RUN, "starter/test", RUN, "positive")
+    assert (file.value, beside.value, label.value) == ("starter/test", "", "positive")
+    assert [name for _, name in label.choices] == ["", "negative", "positive"]
+
+
+def test_a_hundred_thousand_predictions_open_in_about_a_second(run_root: Path) -> None:
+    run = create_run(make_config({"name": "large"}))
+    random = np.random.default_rng(0)
+    words = np.array("the a film but not good dull story and little".split())
+    texts = [" ".join(words[row]) for row in random.integers(0, len(words), (100_000, 12))]
+    examples = pa.table({
+        "example_id": [f"test:{row}" for row in range(len(texts))], "text": texts,
+        "label_id": random.integers(0, 2, len(texts)),
+    })
+    path = run.folder / "predictions" / "made-up" / "test.parquet"
+    save_predictions(path, examples, random.normal(size=(len(texts), 2)).astype(np.float32), ["negative", "positive"])
+    seconds = []
+    for changed in ({}, {"search": "but not"}):
+        began = time.perf_counter()
+        summary, listed, _ = looked(run="large", file="made-up/test", **changed)
+        seconds.append(time.perf_counter() - began)
+        assert "of 100,000 are wrong" in summary and len(rows(listed)) == 20
+    errors_data._opened.cache_clear()
+    assert seconds[0] < 5 and seconds[1] < 2        # a tenth of that on a quiet machine
