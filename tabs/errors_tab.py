@@ -225,12 +225,12 @@ def build_errors_tab(tab: gr.Tab) -> None:
             min_width=260,
         )
         search = gr.Textbox(label=say("errors.search"), max_lines=1, scale=2, elem_id="errors-search", min_width=200)
-        regex = gr.Checkbox(label=say("errors.regex"), elem_id="errors-regex", scale=0, min_width=160)
     with gr.Row(elem_classes="volta-controls"):
         shown = [(say(f"errors.show.{name}"), name) for name in SHOWN]
         show = gr.Radio(shown, value="errors", label=say("errors.shown"), elem_id="errors-show", min_width=260)
         sorts = [(say(f"errors.sort.{name}"), name) for name in SORTS]
         sort = gr.Dropdown(sorts, value="loss", label=say("errors.sorted"), elem_id="errors-sort", **small)
+        regex = gr.Checkbox(label=say("errors.regex"), elem_id="errors-regex", min_width=220)
     with gr.Row():
         with gr.Column(min_width=300):
             summary = blocks_view("errors-summary", live=True)

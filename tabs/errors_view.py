@@ -14,7 +14,7 @@ from analysis.errors import reliability
 from analysis.examples import Examples
 from analysis.faithfulness import Faithfulness
 from analysis.findings import Finding
-from analysis.rules import label_condition, readable
+from analysis.rules import is_about_text, label_condition, readable
 from analysis.slices import Slice
 from pipeline.metrics import compute_metrics
 from reports.words import say
@@ -101,7 +101,8 @@ def matrix_blocks(examples: Examples) -> list[Block]:
 
 def slice_blocks(known: Sequence[Slice], found: Sequence[Slice]) -> list[Block]:
     """Where it fails more than elsewhere; a click on a rule sets it."""
-    worse = [each for each in known if each.difference > 0][:SLICES_SHOWN]
+    worse = [each for each in known if each.difference > 0]
+    worse = sorted(worse, key=lambda each: not is_about_text(each.rule))[:SLICES_SHOWN]    # the others tell no reason
     blocks = [_slice_table(say("errors.slices"), worse)] if worse else [text(say("errors.no_slices"), "note")]
     if found:
         blocks.append(_slice_table(say("errors.found_slices"), found[:SLICES_SHOWN]))
