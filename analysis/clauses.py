@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -21,9 +22,11 @@ CONTRACTIONS = {            # without their apostrophe
 }  # fmt: skip
 
 _SUBJECT = (
-    r"(?:i|you|he|she|it|we|they|this|that|these|those|there|the|an?|my|your|his|her|its|our|their|one|no|some|most)\b"
+    r"(?:i|you|he|she|it|we|they|this|that|these|those|there|the|an?|my|your|his|her|its|our|their|one|no|some|most"
+    r"|neither|nothing|nobody|everything|everyone)\b"
 )
 _APOSTROPHES = str.maketrans("’‘`´", "''''")
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<!\bmr)(?<!\bmrs)(?<!\bdr)[.!?]+(?=\s|$)|[;\n]", re.IGNORECASE)
 _EDGES = " \t\r\n,;:.–—-"
 _WORD = re.compile(r"\b(?!(?:and|but|or|so)\b)\w", re.IGNORECASE)
@@ -33,14 +36,14 @@ def compile_cues(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.VERBOSE)
 
 
-def find_cues(pattern: re.Pattern[str], text: str) -> list[Span]:
+def find_cues(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
     """Matches of the group `cue`. Alternatives before it take up what only looks like a cue ("nothing but")."""
-    return [match.span("cue") for match in pattern.finditer(text) if match["cue"]]
+    return (match.span("cue") for match in pattern.finditer(text) if match["cue"])
 
 
 def plain(text: str) -> str:
-    """With straight apostrophes, no longer and no shorter."""
-    return text.translate(_APOSTROPHES)
+    """With straight apostrophes, and line breaks for <br>; no longer and no shorter."""
+    return _LINE_BREAK.sub(lambda tag: "\n".ljust(len(tag[0])), text.translate(_APOSTROPHES))
 
 
 # Contractions
@@ -68,16 +71,17 @@ class Turn:
 
 _CONTRAST = compile_cues(rf"""
     (?:\bnot|n't) \s+ (?:only|just|merely|simply)\b [^.;!?]*? \bbut\b | n't \s+ yet\b
-    | (?:^|[.;!?]) \s* tho(?:ugh)?\b | , \s* however \s* , \s* (?!{_SUBJECT})
-    | \b (?: (?:nothing|anything|everything|everyone|none|nobody|all|help|choice|option) \s+ but\b
+    | (?:^|[.;!?]|\band\s) \s* tho(?:ugh)?\b | , \s* however \s* , (?!\s*{_SUBJECT})
+    | \b (?: (?:nothing|anything|everything|everyone|none|no\s+one|nobody|all|help|choice|option) \s+ but\b
         | but \s+ also\b | (?:not|never|as) \s+ yet\b | yet \s* (?:[.,;:!?)]|$)
         | (?:as|even) \s+ tho(?:ugh)?\b | tho(?:ugh)? \s* (?:[.,;:!?)]|$) | however \s+ (?!{_SUBJECT})\w
         | (?P<cue> but | bt | (?:and\s+)?yet (?!\s+(?:to|another|again|more)\b) | however | though | tho )\b )
 """)
 _CONCESSION = compile_cues(r"""
     \b(?P<cue> although | altho | even\s+tho(?:ugh)? | despite | in\s+spite\s+of
-    | (?: (?<![^.;!?(]) | (?<=[.;!?]\s) ) tho(?:ugh)? )\b
+    | (?: (?<![^.;!?(]) | (?<=[.;!?]\s) | (?<=\band\s) ) tho(?:ugh)? )\b
 """)
+_CONJUNCTION = re.compile(r"\b(?:and|but|or|so|that|because)\s*$", re.IGNORECASE)
 _NEXT_SUBJECT = re.compile(rf",(?=\s*{_SUBJECT})", re.IGNORECASE)
 
 
@@ -88,12 +92,12 @@ def turn_of(text: str) -> Turn | None:
     text of several sentences a clause that begins its sentence with the cue answers the sentence before.
     """
     text = plain(text)
-    contrasts = (_contrast(text, cue) for cue in reversed(find_cues(_CONTRAST, text)))
-    concessions = (_concession(text, cue) for cue in reversed(find_cues(_CONCESSION, text)))
+    contrasts = (_contrast(text, cue) for cue in reversed([*find_cues(_CONTRAST, text)]))
+    concessions = (_concession(text, cue) for cue in reversed([*find_cues(_CONCESSION, text)]))
     return next(filter(None, chain(contrasts, concessions)), None)
 
 
-def concessions_of(text: str) -> list[Span]:
+def concessions_of(text: str) -> Iterator[Span]:
     """Cues of concession, also those whose clauses cannot be told apart."""
     return find_cues(_CONCESSION, plain(text))
 
@@ -111,7 +115,7 @@ def _contrast(text: str, cue: Span) -> Turn | None:
 def _concession(text: str, cue: Span) -> Turn | None:
     start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, cue[0])), default=0)
     end = _end_of_sentence(text, cue[1])
-    before = _clause(text, start, cue[0])
+    before = None if _CONJUNCTION.search(text[start : cue[0]]) else _clause(text, start, cue[0])
     subject = _NEXT_SUBJECT.search(text, cue[1], end)
     comma = subject.start() if subject else text.find(",", cue[1], end)     # -1 where there is none
     if before:
@@ -147,7 +151,7 @@ class Negation:
     spelled: str | None     # with its apostrophe, where it lacks one: dnt -> don't
 
 
-_NEGATION = compile_cues(rf"""
+NEGATION = compile_cues(rf"""
     \b (?: not \s+ (?:to\s+mention|least)\b | (?:or|why) \s+ not\b
     | no \s+ (?:doubt|wonder|question|matter|less|fewer|sooner|surprise)\b | no\.? \s* \d
     | without \s+ (?:an?\s+)? (?:doubt|question)\b | never \s? mind\b | none \s+ other\b
@@ -163,7 +167,8 @@ _NEGATION = compile_cues(rf"""
 """)
 _SCOPE_END = compile_cues(rf"""
     [.,;:!?()"–—\n] | --+ | \s-\s | $ | \b(?:
-        but|bt|yet|however|tho|though|although|because|unless|except|while|whereas|nor | and\s+{_SUBJECT} )\b
+        but|bt|yet|however|tho|though|although|because|unless|except|while|whereas|nor
+        | and\s+(?:{_SUBJECT}|not|never) )\b
 """)
 
 # A text without this has no negation: RE2's syntax, for whole columns.
@@ -181,7 +186,7 @@ def negations_of(text: str) -> list[Negation]:
     three kinds (negating, pseudo-negating, ending the scope); here the scope is not cut at five words.
     """
     text = plain(text)
-    return [_negation(text, cue) for cue in find_cues(_NEGATION, text)]
+    return [_negation(text, cue) for cue in find_cues(NEGATION, text)]
 
 
 def _negation(text: str, cue: Span) -> Negation:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from analysis.clauses import (
     BARE_CONTRACTION,
     CONTRACTIONS,
+    NEGATION,
     NEGATION_SIGN,
     Span,
     compile_cues,
@@ -29,7 +30,7 @@ from analysis.lexicon import COMMON_WORDS, GIVEN_NAMES, POLARITY, SPELLINGS
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TEXTS_PER_CALL = 10_000         # bounds the Python lists that a tokenizer returns
+CHUNKS_PER_CALL = 100_000       # bounds the Python lists that a tokenizer returns
 MANY_PIECES = 4
 RARE_WORDS_RULE = f"Has a word that the tokenizer does not know or cuts into {MANY_PIECES} pieces or more."
 
@@ -41,13 +42,13 @@ class Phenomenon:
     name: str
     rule: str                               # one sentence for the reader
     sign: str                               # RE2: a text without a match cannot have it; quick, on a whole column
-    find: Callable[[str], list[Span]]       # the cue words in a text with straight apostrophes
+    find: Callable[[str], Iterable[Span]]   # the cue words in a plain text
 
 
 def spans_of(text: str) -> dict[str, list[Span]]:
     """Where the cue words of each phenomenon stand, for those that the text has; of a fragment, the whole text."""
     straight = plain(text)
-    found = {name: phenomenon.find(straight) for name, phenomenon in PHENOMENA.items()}
+    found = {name: [*phenomenon.find(straight)] for name, phenomenon in PHENOMENA.items()}
     return {name: spans for name, spans in found.items() if spans}
 
 
@@ -57,20 +58,24 @@ def phenomena_table(texts: Sequence[str]) -> np.ndarray:
     table = np.zeros((len(texts), len(PHENOMENA)), bool)
     for column, phenomenon in enumerate(PHENOMENA.values()):
         rows = np.flatnonzero(pc.match_substring_regex(straight, phenomenon.sign, ignore_case=True))
-        table[rows, column] = [bool(phenomenon.find(text)) for text in straight.take(rows).to_pylist()]
+        table[rows, column] = [any(phenomenon.find(text)) for text in straight.take(rows).to_pylist()]
     return table
 
 
 def pieces_table(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """Which of N texts have rare words (RARE_WORDS_RULE), (N,) bool; the tokenizer is a fast one."""
-    found: list[bool] = []
-    for start in range(0, len(texts), TEXTS_PER_CALL):
-        batch = tokenizer(list(texts[start : start + TEXTS_PER_CALL]), add_special_tokens=False, truncation=False)
-        for encoding in batch.encodings:
-            words = encoding.word_ids       # of pieces: equal ones stand together
+    chunks = sorted({chunk for text in texts for chunk in text.split()})        # few, beside all words of the texts
+    rare: set[str] = set()
+    for start in range(0, len(chunks), CHUNKS_PER_CALL):
+        some = chunks[start : start + CHUNKS_PER_CALL]
+        # A space before it makes byte-level pieces those of a word inside a text.
+        encodings = tokenizer([f" {chunk}" for chunk in some], add_special_tokens=False).encodings
+        for chunk, encoding in zip(some, encodings, strict=True):
+            words = encoding.word_ids       # of its pieces; those of one word stand together
             is_cut = any(a == b for a, b in zip(words, words[MANY_PIECES - 1 :], strict=False))
-            found.append(is_cut or tokenizer.unk_token_id in encoding.ids)
-    return np.array(found, bool)
+            if is_cut or tokenizer.unk_token_id in encoding.ids:
+                rare.add(chunk)
+    return np.array([not rare.isdisjoint(text.split()) for text in texts], bool)
 
 
 # The rules
@@ -80,11 +85,12 @@ _FUNCTION = (
     r"|could|will|would|to|of|in|on|at|as|by|for|from|with|and|or|but|if|when|why|how|what|who|my|his|her|our|your|their)\b"
 )
 
+_NO_COMPARATIVE = r"(?:rather|other|another|never|ever|over|after|either|clever)\b"
 _COMPARATIVE = compile_cues(rf"""
-    \bas \s+ (?:well|soon|long|far|much|many|early|late|recently) \s+ as\b
-    | \b(?P<cue> (?: more|less|fewer|better|worse | (?!rather|other|another|never|ever|over|after|either)\w{{2,}}er )
-            (?: \s+ (?!(?:rather|other|different|than)\b)[\w'-]+ ){{0,5}}?
-            \s+ than\b (?! \s+ (?:\d|two|three|half|enough)\b)
+    \bas \s+ (?:well|soon|long|far|much|many|early|late|recently) \s+ as\b | \bmore \s+ often \s+ than \s+ not\b
+    | \b(?P<cue> (?: more|less|fewer|better|worse | (?!{_NO_COMPARATIVE})\w{{2,}}er )
+            (?: \s+ (?!(?:rather|other|different|than|more|less)\b)[\w'-]+ ){{0,5}}?
+            \s+ than\b (?! \s+ (?:\d|(?:two|three|half|enough)\b))
         | as \s+ (?!{_FUNCTION})[\w'-]+ (?:\s+ [\w'-]+){{0,3}}? \s+ as\b )
 """)
 _USED_TO = compile_cues(r"""
@@ -112,8 +118,8 @@ _INTENSIFIER = compile_cues(rf"""
             |slow|thin|interesting|damn)\b) )\b
 """)
 _DIMINISHER = compile_cues(rf"""
-    \brather \s+ than\b | \b(?:would|'d) \s+ rather\b
-    | \b(?:the|that|this|any|some|what|every|one|an?|same|right|no|new|different|best|worst) \s+ (?:kind|sort) \s+ of\b
+    \brather \s+ than\b | (?:\bbut|\bwould|'d) \s+ rather\b
+    | \b(?:the|that|this|any|some|what|every|one|an?|no) \s+ (?:[\w'-]+\s+){{0,2}} (?:kind|sort) \s+ of\b
     | \b(?P<cue> {_WEAKLY} | kind\s+of | sort\s+of | a\s+(?:bit|tad)
         | a\s+little (?= \s* (?:$|[.,;:!?)]) | \s+ (?:too|more|less|bit|better|worse|over|of|on|in|to|slow|long|dull
             |thin|silly|predictable|boring|dark|odd|bland|flat|dry|short|much|like|and|but|yet)\b )
@@ -122,22 +128,25 @@ _DIMINISHER = compile_cues(rf"""
         )\b
 """)
 _QUESTION = compile_cues(r"""
-    (?P<cue> \? (?!\w) | ^\W* (?:(?:why|how|where|when|what|who)\s+)?
+    (?P<start> ^[^\w?]* )? (?P<cue> \? (?!\w) | (?(start) (?:(?:why|how|where|when|what|who)\s+)?
         (?:is|are|was|do|does|did|can|could|would|will|has|have) (?:\s?n't)? \s+
-        (?:i|you|he|she|it|we|they|this|that|there|anyone|anybody)\b )
+        (?:i|you|he|she|it|we|they|this|there|anyone|anybody)\b | (?!)) )
 """)
 _STRETCHED = compile_cues(r"""
-    \b(?:[vx]?i{3,}|x{3,}v?i*|w{3}\S*|a{3})\b | https?:\S*
-    | (?<![\w'@\#/.-]) (?P<cue> (?-i:ur?) (?!\s?\.) | \w* ([a-z])\2\2 \w* ) (?![\w'-])
+    \b(?: (?-i:[A-Z]{1,4}|[A-Z]*III+) | [vx]?i{3,} | x{3,} | w{3}\S* )\b | https?:\S*
+    | (?<![\w'@\#/.-]) (?P<cue> \w* (?P<letter>[a-z])(?P=letter){2} \w* ) (?![\w'-])
 """)
-_WORD = re.compile(r"\w+(?:[-']\w+)*")
+_WORD = re.compile(r"\w+(?:[-'.]\w+)*")
 _SPLIT_OFF = {"'s", "n't", "'re", "'ve", "'ll", "'d", "'m"}       # from the word before, in SST-2
-_BETWEEN = re.compile(r"(?:(?:an?|the|all|that|too|so|very|really|even|quite|as|entirely|exactly|be|been|get)\s+)*")
+_NEXT_WORD = re.compile(
+    r"(?:(?:an?|the|all|that|too|so|very|really|even|quite|as|entirely|exactly|be|been|get)\s+)*(?P<word>[\w'-]+)", re.I
+)
 _PARTICLES = frozenset("the of and de la le du da di van von der den el al mr mrs dr jr sr st s".split())
+_OF_A_NAME = re.compile(r"\bthe\b|'s\s+\w", re.IGNORECASE)
 _ENDINGS = ("ing", "ed", "ly", "ness", "tion", "ous", "ful", "less", "able", "ible", "ive", "ment", "ism")
 
 
-def _by(pattern: re.Pattern[str]) -> Callable[[str], list[Span]]:
+def _by(pattern: re.Pattern[str]) -> Callable[[str], Iterable[Span]]:
     return lambda text: find_cues(pattern, text)
 
 
@@ -146,30 +155,26 @@ def _contrasts(text: str) -> list[Span]:
     return [turn.cue] if turn and turn.kind == "contrast" else []
 
 
-def _negations(text: str) -> list[Span]:
-    return [negation.cue for negation in negations_of(text)]
-
-
 def _double_negations(text: str) -> list[Span]:
     negations = negations_of(text)
     found: list[Span] = []
     for outer in negations:
-        inner = [other.cue for other in negations if outer.scope[0] <= other.cue[0] < outer.scope[1]]
+        inner = [
+            other.cue for other in negations
+            if outer.scope[0] <= other.cue[0] < outer.scope[1]
+            and text[slice(*other.cue)].lower() != text[slice(*outer.cue)].lower()      # "no plot no wit"
+        ]
         found += [outer.cue, *inner] if inner else []
-        word = _WORD.match(text, _end_of(_BETWEEN, text, outer.scope[0]), outer.scope[1])
-        if not inner and word and POLARITY.get(word[0].lower()) == -1:
-            found += [outer.cue, word.span()]
-    return found
-
-
-def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
-    match = pattern.match(text, start)
-    return match.end() if match else start
+        next_to_it = _NEXT_WORD.match(text, *outer.scope)
+        if next_to_it and POLARITY.get(next_to_it["word"].lower()) == -1:
+            found += [outer.cue, next_to_it.span("word")]
+    return sorted(set(found))
 
 
 def _misspellings(text: str) -> list[Span]:
-    listed = [word.span() for word in _WORD.finditer(text) if word[0].lower() in SPELLINGS]
-    return sorted(listed + find_cues(BARE_CONTRACTION, text) + find_cues(_STRETCHED, text))
+    words = (word for word in _WORD.finditer(text) if not word[0].isupper() or text.isupper())     # BT is a company
+    listed = [word.span() for word in words if word[0].lower() in SPELLINGS]
+    return sorted([*listed, *find_cues(BARE_CONTRACTION, text), *find_cues(_STRETCHED, text)])
 
 
 def _mixed_polarity(text: str) -> list[Span]:
@@ -194,8 +199,8 @@ def _names_only(text: str) -> list[Span]:
         return []
     if not (text.islower() or text.isupper()):
         return _whole(text) if all(word[0].isupper() for word in words) else []
-    are_other = any(word.endswith(_ENDINGS) or word.removesuffix("s") in COMMON_WORDS for word in lowered)
-    return _whole(text) if lowered[0] in GIVEN_NAMES and not are_other else []
+    are_other = any(word.endswith(_ENDINGS) or word.removesuffix("s") in COMMON_WORDS for word in lowered[1:])
+    return _whole(text) if lowered[0] in GIVEN_NAMES and not are_other and not _OF_A_NAME.search(text) else []
 
 
 def _any(words: Iterable[str]) -> str:
@@ -208,13 +213,14 @@ PHENOMENA = {phenomenon.name: phenomenon for phenomenon in (
         r"\b(but|bt|yet|however|tho|though)\b", _contrasts,
     ),
     Phenomenon(
-        "concession", "Has although, even though, despite or in spite of, or begins a sentence with though.",
+        "concession", "Has although, even though, despite or in spite of, or though where a sentence begins or after"
+        " and.",
         r"\b(altho|tho|despite|in\s+spite)", concessions_of,
     ),
     Phenomenon(
         "negation", "Has not, n't, no, never, neither, nor, none, nothing, nobody, without, lacks, fails to or the"
         " like; not where it only looks so (not only, no doubt).",
-        NEGATION_SIGN, _negations,
+        NEGATION_SIGN, _by(NEGATION),
     ),
     Phenomenon(
         "bare_contraction", "Has a contraction without its apostrophe, such as dont, dnt, cant or im.",
@@ -244,7 +250,7 @@ PHENOMENA = {phenomenon.name: phenomenon for phenomenon in (
     ),
     Phenomenon(
         "question", "Has a question mark, or begins as a question does (why do you, is it).",
-        r"\?|^\W*(why|how|where|when|what|who|is|are|was|do|does|did|can|could|would|will|has|have)\b", _by(_QUESTION),
+        r"\?|^\W*(why|how|where|when|what|who|is|are|was|do|does|did|can|could|would|will|has|have)", _by(_QUESTION),
     ),
     Phenomenon("fragment", "Has three words at most.", "", _fragment),
     Phenomenon(

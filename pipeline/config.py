@@ -61,6 +61,11 @@ class DataConfig(Part):
         0.1, gt=0, lt=0.5, description="Share held out for test where the source has no labelled test split."
     )
     limit: int | None = Field(None, ge=10, description="Take only the first n rows, before anything is split off.")
+    extra: str | None = Field(
+        None,
+        description="More examples to train on: a run, whose fix list is taken, or a file or data set with the same "
+        "labels. None that stands in validation or test is used.",
+    )
     max_length: int = Field(128, ge=8, le=8192, description="Longest input in pieces; longer texts are truncated.")
     clean: CleanConfig = CleanConfig()
 

@@ -16,6 +16,7 @@ from pipeline.cleaning import clean, clean_all
 from pipeline.columns import Columns, find_columns, text_values
 from pipeline.config import DataConfig
 from pipeline.exceptions import DataError
+from pipeline.extra_examples import with_extra
 from pipeline.labels import Labels, check_labels, label_values, name_labels, refuse_single_examples
 from pipeline.overlap import count_repeats, is_in
 from pipeline.reading import Source, read_source
@@ -85,7 +86,7 @@ def load_splits(config: DataConfig) -> Splits:
     examples = {split: _clean_and_number(table, labels, config) for split, table in examples.items()}
     train = examples["train"]
     refuse_single_examples(_ids(train), labels, source.files["train"], train["example_id"], _within(config))
-    parts = _split(examples, config, place, labels, dropped)
+    parts = with_extra(_split(examples, config, place, labels, dropped), config, labels, dropped)
     pa.default_memory_pool().release_unused()       # what the draw needed goes back to the machine before training
     _refuse_poor_split(parts, labels, place)
     return Splits(

@@ -142,12 +142,13 @@ class Run:
         except FileNotFoundError:
             return ""
 
-    def notes(self) -> list[dict[str, Any]]:
-        """The notes on this run, oldest first: `{"kind": "note", "text", "at"}` with `at` in Unix seconds."""
-        return _json_lines(self.folder / "notes.jsonl")
+    def notes(self, kind: str = "note") -> list[dict[str, Any]]:
+        """Of one kind, oldest first, with `at` in Unix seconds; a "note" has a `text`, others are of judgements.py."""
+        lines = _json_lines(self.folder / "notes.jsonl", containing=f'"{kind}"'.encode())
+        return [line for line in lines if line.get("kind") == kind]
 
-    def add_note(self, text: str) -> None:
-        line = {"kind": "note", "text": text, "at": time.time()}
+    def append_note(self, kind: str, values: dict[str, Any]) -> None:
+        line = {"kind": kind, **values, "at": time.time()}
         with open(self.folder / "notes.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 

@@ -161,7 +161,7 @@ def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) ->
         return [text(say("runs.empty_note"), "problem")], words
     if len(words) > MAX_NOTE:
         return [text(say("runs.long_note", n=count(len(words)), max=count(MAX_NOTE)), "problem")], words
-    run.add_note(words.strip())
+    run.append_note("note", {"text": words.strip()})
     return [], ""
 
 

@@ -24,7 +24,7 @@ def run(run_root: Path) -> Run:
     run = create_run(make_config({"name": "a-run", "note": "mine"}))
     run.write_status(Status(state="finished", step=3))
     run.append_metrics({"step": 1, "loss": 0.5})
-    run.add_note("Schön & <b>gut</b>")
+    run.append_note("note", {"text": "Schön & <b>gut</b>"})
     for name in ("best/model.safetensors", "predictions/x/test.parquet", "state/3/state.pt", ".lock", "best/.tmp"):
         path = run.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

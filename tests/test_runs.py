@@ -202,7 +202,7 @@ def test_an_unknown_field_of_a_later_version_in_status_is_ignored(run: Run) -> N
 
 def test_notes_are_kept_whatever_they_are_made_of(run: Run) -> None:
     for words in ("a\u2028b", "two\nlines", "\U0001f600 <b>"):
-        run.add_note(words)
+        run.append_note("note", {"text": words})
     with open(run.folder / "notes.jsonl", "a") as file:
         file.write('{"half')
     assert [note["text"] for note in run.notes()] == ["a\u2028b", "two\nlines", "\U0001f600 <b>"]
