@@ -87,7 +87,7 @@ def changes(first: Predictions, other: Predictions) -> dict[str, np.ndarray]:
     label_ids = np.array([other.label_names.index(name) for name in first.label_names])
     wrong = other.logits.argmax(axis=1) != other.gold_ids
     wrong_first = label_ids[first.logits.argmax(axis=1)][order] != other.gold_ids
-    return {"fixed": wrong_first & ~wrong, "broken": ~wrong_first & wrong, "still wrong": wrong_first & wrong}
+    return {"fixed": wrong_first & ~wrong, "broken": ~wrong_first & wrong, "still_wrong": wrong_first & wrong}
 
 
 def _order_of(first: Predictions, other: Predictions) -> np.ndarray:

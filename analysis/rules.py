@@ -184,7 +184,7 @@ def _readable(condition: Condition) -> str:
         "regex": f"a match of {value}",
         "gold": f"gold label {value}",
         "predicted": f"predicted {value}",
-    }.get(condition.kind, value)
+    }.get(condition.kind, value.replace("_", " "))
 
 
 def _printable(text: str) -> str:

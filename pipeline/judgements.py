@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from pipeline.exceptions import RunError
 from pipeline.runs import Run
 
-Mark = Literal["wrong label", "ambiguous", "fine"]
+Mark = Literal["wrong_label", "ambiguous", "fine"]
 MARKS: tuple[str, ...] = get_args(Mark)
 MAX_LENGTH = 10_000         # characters of a note, a tag or a fixed text
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from analysis.compare import changes
+from analysis.errors import Filter, rows_of
 from analysis.examples import Examples, examples_of, predictions_files
-from analysis.phenomena import PHENOMENA, phenomena_table
+from analysis.phenomena import PHENOMENA, phenomena_table, pieces_table
+from analysis.rules import mask
 from analysis.slices import Slice, found_slices, known_slices
 from pipeline.catalog import all_runs
 from pipeline.exceptions import RunError
+from pipeline.judgements import MARKS, judgements
+from pipeline.models import load_tokenizer
 from pipeline.predictions import read_predictions
 from pipeline.runs import Run
 from reports.words import say
 from tabs.runs_view import when_written
+from tabs.shared import find_run
 
 Written = tuple[int, int]
 
@@ -37,6 +44,20 @@ class Opened:
         """(N,) bool by name"""
         table = phenomena_table(self.examples.predictions.texts)
         return dict(zip(PHENOMENA, table.T, strict=True))
+
+    def phenomenon(self, name: str) -> np.ndarray:
+        return self.phenomena[name]
+
+    def rare_words(self, run: Run) -> np.ndarray:
+        return pieces_table(self.examples.predictions.texts, load_tokenizer(str(run.best_folder)))
+
+    def marked(self, run: Run, file: str, mark: str) -> np.ndarray:
+        known = judgements(run, *file.split("/"))
+        ids = self.examples.predictions.example_ids
+        return np.array([example_id in known and known[example_id].mark == mark for example_id in ids], bool)
+
+    def became(self, beside: Run, file: str, what: str) -> np.ndarray:
+        return changes(open_predictions(beside, file).examples.predictions, self.examples.predictions)[what]
 
     @cached_property
     def slices(self) -> tuple[list[Slice], list[Slice]]:
@@ -67,10 +88,44 @@ def _opened(path: Path, written: Written) -> Opened:
     return Opened(examples_of(read_predictions(path)))
 
 
-def masks(opened: Opened, rule: str, file: str, beside: Run | None) -> dict[str, np.ndarray]:
-    """What the rule may name, (N,) bool each: phenomena, and what became of the errors of another run."""
-    if not rule:
-        return {}
-    if beside is None:
-        return opened.phenomena
-    return opened.phenomena | changes(open_predictions(beside, file).examples.predictions, opened.examples.predictions)
+def asked_rows(
+    name: str | None, file: str | None, beside: str, show: Any, search: str, regex: bool, rule: str, sort: Any
+) -> tuple[Opened, np.ndarray, np.ndarray] | None:
+    """The predictions, the rows of the list in order, and which of all examples the rule means, (N,) bool.
+
+    None where nothing is chosen. Raises: WorkbenchError for a rule or search that is not understood.
+    """
+    run = find_run(name)
+    if run is None or not file:
+        return None
+    opened, rule = open_predictions(run, file), rule.strip()
+    wanted = Filter(show, search=search.strip(), is_regex=regex, rule=rule, sort=sort)
+    wanted = replace(wanted, descending=sort not in ("row", "words"))
+    named = _named(opened, run, file, find_run(beside))
+    return opened, rows_of(opened.examples, wanted, named), mask(rule, opened.examples, named)
+
+
+class Named(Mapping[str, np.ndarray]):
+    """What a rule may name, (N,) bool by name; computed where the rule does."""
+
+    def __init__(self, masks: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self.masks = masks
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.masks[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.masks)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+
+def _named(opened: Opened, run: Run, file: str, beside: Run | None) -> Named:
+    """Phenomena, what people said of the sentences, and what became of the errors of a run beside this one."""
+    masks = {name: partial(opened.phenomenon, name) for name in PHENOMENA}
+    masks["rare_words"] = partial(opened.rare_words, run)
+    masks |= {mark: partial(opened.marked, run, file, mark) for mark in MARKS}
+    if beside:
+        masks |= {name: partial(opened.became, beside, file, name) for name in ("fixed", "broken", "still_wrong")}
+    return Named(masks)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
-import numpy as np
 
 from analysis.attribution import DEFAULT_METHOD, METHODS
-from analysis.errors import Filter, rows_of
-from analysis.rules import mask
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.jobs import is_taken
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 from reports.words import say
-from tabs.errors_data import Opened, file_choices, masks, open_predictions, runs_with_predictions
+from tabs.errors_data import Opened, asked_rows, file_choices, open_predictions, runs_with_predictions
+from tabs.errors_export import build_export
 from tabs.errors_view import (
     ROWS_ON_A_PAGE,
     example_block,
@@ -30,8 +27,9 @@ from tabs.errors_view import (
     pieces_block,
     quality_blocks,
     slice_blocks,
-    summary_blocks,
+    told_of,
 )
+from tabs.judge_form import build_judge_form
 from tabs.predict_tab import one_sentence, predict
 from tabs.shared import Block, blocks_view, find_run, problem, tab_heading, text
 from tabs.why_view import PREDICTED, label_picker, why_blocks
@@ -91,13 +89,14 @@ def choose_run(name: str | None, file: str | None, beside: str | None, label: st
 def look(place: dict[str, Any], *values: Any) -> list[Any]:
     """Summary, list, place. The open sentence is kept; where there is none, the first one is opened."""
     try:
-        opened, wanted, named = _asked(*values)
-        if opened is None:
-            return [[text(say("errors.no_predictions"), "hint")], [], {"page": 1, "example": None}]
-        rows = rows_of(opened.examples, wanted, named)
-        summary = summary_blocks(opened.examples, mask(wanted.rule, opened.examples, named), wanted.rule)
+        found = asked_rows(*values)
     except WorkbenchError as exception:
         return [[problem(exception)], gr.skip(), gr.skip()]
+    if found is None:
+        return [[text(say("errors.no_predictions"), "hint")], [], {"page": 1, "example": None}]
+    opened, rows, inside = found
+    first, *others = told_of(opened.examples, inside, values[FIELDS.index("rule")])
+    summary = [text(first), *(text(other, "note") for other in others)]
     last = max(1, -(-len(rows) // ROWS_ON_A_PAGE))
     page = min(max(int(place.get("page") or 1), 1), last)
     example = place.get("example")
@@ -105,17 +104,6 @@ def look(place: dict[str, Any], *values: Any) -> list[Any]:
         example = opened.examples.predictions.example_ids[rows[0]] if len(rows) else None
     listed = list_blocks(opened.examples, rows, page, example)
     return [summary, listed, {"page": page, "example": example}]
-
-
-def _asked(
-    run: str, file: str, beside: str, show: Any, search: str, regex: bool, rule: str, sort: Any
-) -> tuple[Opened | None, Filter, dict[str, np.ndarray]]:
-    record, wanted = find_run(run), Filter(show, search=search.strip(), is_regex=regex, rule=rule.strip(), sort=sort)
-    if record is None or not file:
-        return None, wanted, {}
-    opened = open_predictions(record, file)
-    wanted = replace(wanted, descending=sort not in ("row", "words"))
-    return opened, wanted, masks(opened, wanted.rule, file, find_run(beside))
 
 
 def look_around(run: str, file: str) -> Iterator[tuple[Any, Any, Any]]:
@@ -214,6 +202,7 @@ def _beside(run: Run, sentence: str, label: str, method: str) -> list[Block]:
 def build_errors_tab(tab: gr.Tab) -> None:
     """Which sentences does it get wrong, and why?"""
     tab_heading(say("errors.question"))
+    place = gr.JSON({"page": 1, "example": None}, visible=False)
     small: dict[str, Any] = {"min_width": 180}
     with gr.Row(elem_classes="volta-controls"):
         run = gr.Dropdown([], label=say("errors.run"), allow_custom_value=True, elem_id="errors-run", **small)
@@ -251,12 +240,14 @@ def build_errors_tab(tab: gr.Tab) -> None:
                 method = gr.Dropdown(names, value=DEFAULT_METHOD, label=say("why.method"), elem_id="errors-method")
             whatif = gr.Textbox(label=say("errors.whatif"), lines=2, elem_id="errors-whatif")
             answer = blocks_view("errors-answer", live=True)
+            judged = build_judge_form(place, run, file, whatif)
     with gr.Accordion(say("errors.quality"), open=False, elem_id="errors-quality-fold"):
         quality = blocks_view("errors-quality")
-    place = gr.JSON({"page": 1, "example": None}, visible=False)
+    inputs = [run, file, beside, show, search, regex, rule, sort]
+    build_export(inputs)
+
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    inputs = [run, file, beside, show, search, regex, rule, sort]
     looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
     examined: dict[str, Any] = {
         "fn": open_example, "inputs": [place, run, file, beside, label, method], "outputs": [sentence, whatif],
@@ -270,7 +261,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in (entered, chosen, file.input(None, None, None)):
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**examined)
+        looking.then(**examined).then(**judged)
         looking.then(**around)
     filtered = [
         gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
@@ -281,7 +272,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in filtered:
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**examined)
+        looking.then(**examined).then(**judged)
     gr.on([label.input, method.input], **examined)
     whatif.input(
         try_edit, [whatif, run, label, method], answer, trigger_mode="always_last", concurrency_limit=None, **quiet

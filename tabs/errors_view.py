@@ -40,12 +40,12 @@ MAX_SHOWN = 300             # characters of a text in a list
 MARKS = {True: "held", False: "refuted", None: "told"}
 
 
-def summary_blocks(examples: Examples, inside: np.ndarray, rule: str) -> list[Block]:
-    """How many are wrong, of all and of those that the rule means (N,)."""
-    blocks = [text(_wrong_of(say("errors.all_examples"), examples.wrong))]
-    if rule:
-        blocks.append(text(_wrong_of(say("errors.with_rule", rule=readable(rule)), examples.wrong[inside]), "note"))
-    return blocks
+def told_of(examples: Examples, inside: np.ndarray, rule: str) -> list[str]:
+    """How many are wrong: of all, and of those that the rule means (N,)."""
+    told = [_wrong_of(say("errors.all_examples"), examples.wrong)]
+    if rule.strip():
+        told.append(_wrong_of(say("errors.with_rule", rule=readable(rule)), examples.wrong[inside]))
+    return told
 
 
 def _wrong_of(what: str, wrong: np.ndarray) -> str:

@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from tabs.access import AccessError, check_may_change
+from tabs.judge_form import save_fix, save_judgement
 from tabs.predict_file import predict_upload
 from tabs.run_panel import resume_run, stop_run
 from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note, zip_run
@@ -70,8 +71,10 @@ def test_no_handler_does_anything_for_a_visitor(
         write_note(profile, "sst2-minilm", "mine")[0],
         delete_for_good(profile, "sst2-minilm")[0],
         keep_upload(profile, str(upload))[1],
+        save_judgement(profile, {"example": "test:1"}, "sst2-minilm", "starter/test", "fine", "", "", ""),
+        save_fix(profile, "sst2-minilm", "a film", "positive"),
     ]
-    assert len(answers) == 12
+    assert len(answers) == 14
     assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
     assert started == []
     assert not run_root.exists()

@@ -61,7 +61,7 @@ def test_a_run_beside_itself_has_neither_mended_nor_broken_anything(run_root: Pa
     [told] = analysis("compare", "sst2-minilm", "sst2-minilm").lines
     assert (told["fixed"], told["broken"], told["p_value"]) == (0, 0, 1.0)
     wrong = [line["example_id"] for line in analysis("errors", "sst2-minilm", "--sort", "row").lines]
-    assert told["examples"] == {"fixed": [], "broken": [], "still wrong": wrong}
+    assert told["examples"] == {"fixed": [], "broken": [], "still_wrong": wrong}
     assert told["phenomena"]["contrast"]["n"] > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,29 @@ import pytest
 from analysis.attribution import DEFAULT_METHOD
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
+from pipeline.judgements import Fix, fix_list
 from pipeline.predictions import save_predictions
+from pipeline.runs import Run
+from pipeline.sources import bundled_run
 from tabs import errors_data
+from tabs.errors_export import export
 from tabs.errors_tab import choose_run, enter, look, look_around, open_example, try_edit
+from tabs.judge_form import fill_form, save_fix, save_judgement
 
 RUN, FILE = "sst2-minilm", "starter/test"
 SHOWN = {
     "run": RUN, "file": FILE, "beside": "", "show": "errors", "search": "", "regex": False, "rule": "", "sort": "loss",
 }
 NOWHERE = {"page": 1, "example": None}
+
+
+@pytest.fixture
+def run(run_root: Path) -> Run:
+    """A copy of the run that comes along, to be written to."""
+    shutil.copytree(bundled_run(), run_root / "copy", ignore=shutil.ignore_patterns("sst2", "training_index"))
+    config = json.loads((run_root / "copy" / "run_config.json").read_text())
+    (run_root / "copy" / "run_config.json").write_text(json.dumps({**config, "name": "copy"}))
+    return load_run("copy")
 
 
 def looked(place: dict[str, Any] = NOWHERE, **changed: Any) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
@@ -155,6 +170,52 @@ def test_the_pickers_offer_what_there_is_of_a_run(run_root: Path) -> None:
     file, beside, label = choose_run(RUN, "starter/test", RUN, "positive")
     assert (file.value, beside.value, label.value) == ("starter/test", "", "positive")
     assert [name for _, name in label.choices] == ["", "negative", "positive"]
+
+
+def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
+    _, _, place = looked(run="copy", show="all")
+    judgement = ("wrong_label", "negative", "irony, late turn,", " Read it aloud. ")
+    [said] = save_judgement(None, place, "copy", FILE, *judgement)
+    assert said["text"].startswith(f"Kept: what you said of {place['example']}")
+    mark, label, tags, note, right, _ = fill_form(place, "copy", FILE)
+    assert (mark, label.value, tags, note, right.value) == (
+        "wrong_label", "negative", "irony, late turn", "Read it aloud.", "negative",
+    )
+    summary, listed, _ = looked(run="copy", show="all", rule="wrong_label")
+    assert len(rows(listed)) == 1 and "Of examples with wrong label, " in summary
+    assert "of 257 are wrong" in looked(run="copy", show="all", rule="no wrong_label")[0]
+
+
+def test_an_edited_sentence_goes_on_the_fix_list(run: Run) -> None:
+    [said] = save_fix(None, "copy", "NOT a good film", "negative")
+    assert said["text"] == "On the fix list of copy: 1."
+    assert fix_list(run) == [Fix("NOT a good film", "negative")]
+    assert save_fix(None, "copy", " ", "negative")[0]["tone"] == "problem"
+
+
+def test_a_run_beside_it_gives_rules_for_what_became_of_its_errors(run: Run) -> None:
+    assert "There are no examples with fixed." in looked(run="copy", beside=RUN, show="all", rule="fixed")[0]
+    wrong = looked(run="copy", beside=RUN, show="all", rule="still_wrong")[1][-1]["words"]
+    assert wrong == looked(run="copy")[1][-1]["words"]
+
+
+def test_words_that_the_tokenizer_does_not_know_are_a_rule_too(run_root: Path) -> None:
+    assert 0 < len(rows(looked(show="all", rule="rare_words")[1])) <= 20
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "html"])
+def test_the_list_is_taken_along_as_it_is_filtered(run: Run, kind: str) -> None:
+    _, listed, place = looked(run="copy", rule="contrast")
+    save_judgement(None, place, "copy", FILE, "ambiguous", "", "", "Hm.")
+    *_, (message, button) = export(kind, *{**SHOWN, "run": "copy", "rule": "contrast"}.values())
+    written = Path(button.value["path"] if isinstance(button.value, dict) else button.value).read_text(encoding="utf-8")
+    n = listed[-1]["words"].split()[-1]
+    assert message[0]["text"] == f"{n} examples in copy-starter-test.{kind}."
+    assert "Hm." in written and "ambiguous" in written
+    if kind == "html":
+        assert written.count("<article>") == int(n) and "<span class=" in written
+    else:
+        assert written.count("\n") == int(n) + (kind == "csv")
 
 
 def test_a_hundred_thousand_predictions_open_in_about_a_second(run_root: Path) -> None:

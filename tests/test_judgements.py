@@ -19,7 +19,7 @@ def run(run_root: Path) -> Run:
 
 
 def test_the_newest_judgement_of_an_example_counts_and_may_take_it_back(run: Run) -> None:
-    wrong = Judgement("wrong label", label="negative", tags=("irony", "late"), note="Read it <b>aloud</b>.")
+    wrong = Judgement("wrong_label", label="negative", tags=("irony", "late"), note="Read it <b>aloud</b>.")
     judge(run, "sst2", "test", "test:1", Judgement("fine"))
     judge(run, "sst2", "test", "test:1", wrong)
     judge(run, "sst2", "test", "test:2", Judgement("ambiguous"))
@@ -42,7 +42,7 @@ def test_a_fix_list_has_each_text_once_with_its_newest_label(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("act", "sentence"), [
-    (lambda run: judge(run, "a", "b", "c", Judgement("odd")), "one of wrong label, ambiguous, fine; found 'odd'."),
+    (lambda run: judge(run, "a", "b", "c", Judgement("odd")), "one of wrong_label, ambiguous, fine; found 'odd'."),
     (lambda run: judge(run, "a", "b", "c", Judgement(note="x" * 10_001)), "At most 10,000 characters .* found 10,001"),
     (lambda run: add_fix(run, Fix(" ", "x")), "one of them is empty. Fill in both."),
     (lambda run: add_fix(run, Fix("x" * 10_001, "x")), "At most 10,000 characters fit here"),

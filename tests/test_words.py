@@ -21,7 +21,10 @@ SCRIPT = (ROOT / "tabs" / "page.js").read_text(encoding="utf-8")
 OTHERS = languages()[1:]
 ELSEWHERE = ("fields.", "presets.")      # their English stands in pipeline/config.py and pipeline/presets/
 # Not words of the page: sentences to predict, names of fonts, code.
-NO_WORDS = ("I LOVE YOU ", "It is lovely ", "A warm, ", "A first sentence.", "Segoe UI", "Helvetica Neue", "\nfrom ")
+NO_WORDS = (
+    "I LOVE YOU ", "It is lovely ", "A warm, ", "A first sentence.", "Segoe UI", "Helvetica Neue", "\nfrom ", "<span ",
+    "</small>",
+)
 
 
 def placeholders(template: str) -> set[tuple[str, str | None]]:

@@ -1,0 +1,78 @@
+"""What do you make of this sentence? A mark, a corrected label, tags, a note; and what to train on next time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from pipeline.judgements import MARKS, Fix, Judgement, add_fix, fix_list, judge, judgements
+from reports.words import say
+from tabs.access import owner_only
+from tabs.errors_data import open_predictions
+from tabs.shared import Block, blocks_view, count, find_run, text, the_run
+
+Place = dict[str, Any]      # {"page", "example"} of the Errors tab
+
+
+def fill_form(place: Place, name: str, file: str) -> list[Any]:
+    """Mark, corrected label, tags and note of the open example, and the label that a fix begins with."""
+    run, example_id = find_run(name), place.get("example")
+    if run is None or not file or not example_id:
+        return ["", gr.Dropdown(choices=[("", "")], value=""), "", "", gr.Dropdown(choices=[], value=None), []]
+    predictions = open_predictions(run, file).examples.predictions
+    labels = predictions.label_names
+    known = judgements(run, *file.split("/")).get(example_id, Judgement())
+    row = open_predictions(run, file).row_of.get(example_id)
+    right = known.label or (labels[predictions.gold_ids[row]] if row is not None else None)
+    return [
+        known.mark if known.mark in MARKS else "",
+        gr.Dropdown(choices=[(say("page.none"), ""), *labels], value=known.label if known.label in labels else ""),
+        say("page.comma").join(known.tags),
+        known.note,
+        gr.Dropdown(choices=labels, value=right if right in labels else None),
+        [],
+    ]
+
+
+@owner_only(...)
+def save_judgement(
+    profile: gr.OAuthProfile | None, place: Place, name: str, file: str, mark: str, label: str, tags: str, note: str
+) -> list[Block]:
+    run, example_id = the_run(name, say("errors.choose")), place.get("example")
+    if not example_id:
+        return [text(say("errors.choose"), "problem")]
+    each = (tag.strip() for tag in tags.replace("，", ",").split(","))
+    data, split = file.split("/")
+    judge(run, data, split, example_id, Judgement(mark, label, tuple(tag for tag in each if tag), note.strip()))
+    return [text(say("judge.saved", id=example_id), "note")]
+
+
+@owner_only(...)
+def save_fix(profile: gr.OAuthProfile | None, name: str, words: str, label: str | None) -> list[Block]:
+    run = the_run(name, say("errors.choose"))
+    add_fix(run, Fix(words, label or ""))
+    return [text(say("judge.fixed", n=count(len(fix_list(run))), run=run.name), "note")]
+
+
+def build_judge_form(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown, whatif: gr.Textbox) -> dict[str, Any]:
+    """The folds under a sentence. Returns the event that fills them for the open example."""
+    with gr.Accordion(say("judge.title"), open=False, elem_id="judge-fold"):
+        marks = [(say("page.none"), ""), *((say(f"judge.marks.{mark}"), mark) for mark in MARKS)]
+        mark = gr.Radio(marks, value="", label=say("judge.mark"), elem_id="judge-mark")
+        label = gr.Dropdown([("", "")], value="", label=say("judge.label"), elem_id="judge-label")
+        tags = gr.Textbox(label=say("judge.tags"), max_lines=1, elem_id="judge-tags")
+        note = gr.Textbox(label=say("judge.note"), lines=2, elem_id="judge-note")
+        save = gr.Button(say("judge.save"), size="sm", elem_id="judge-save", scale=0, min_width=140)
+        saved = blocks_view("judge-message", live=True)
+    with gr.Accordion(say("judge.fix_title"), open=False, elem_id="fix-fold"):
+        gr.Markdown(say("judge.fix_help"))
+        right = gr.Dropdown([], label=say("judge.fix_label"), elem_id="fix-label")
+        fix = gr.Button(say("judge.fix"), size="sm", elem_id="fix-button", scale=0, min_width=200)
+        fixed = blocks_view("fix-message", live=True)
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    save.click(save_judgement, [place, run, file, mark, label, tags, note], saved, **quiet)
+    fix.click(save_fix, [run, whatif, right], fixed, **quiet)
+    return {
+        "fn": fill_form, "inputs": [place, run, file], "outputs": [mark, label, tags, note, right, saved], **quiet
+    }
