@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+ARRAYS = ("features", "errors", "gradient_lengths", "embeddings")
 FOLDER = "training_index"       # in the run's folder; left out of its zip, since it can be made anew
 TEXTS_PER_ROUND = 256           # between two words on how far it is; predictions wait no longer than for these
 PAIRS_SAMPLED = 2000            # of examples, squared
@@ -43,6 +44,7 @@ class TrainingIndex:
     label_ids: np.ndarray           # (N,) int64
     features: np.ndarray            # (N, H) float16, what the last layer of the best model reads
     errors: np.ndarray              # (N, C) float32, the gradient of the loss by the logits
+    gradient_lengths: np.ndarray    # (N,) float32, of the gradient by the last layer's weights
     embeddings: np.ndarray          # (N, E) float16, of length 1
     encoder: str                    # the name of what made the embeddings
     nearby: float                   # the cosine that 1 in 10,000 pairs of the examples reaches
@@ -84,7 +86,7 @@ def open_index(run: Run) -> TrainingIndex | None:
         if manifest["weights_written"] != _weights_written(run):
             return None
         examples = pq.read_table(folder / "examples.parquet")
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("features", "errors", "embeddings")}
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         return TrainingIndex(
             examples["example_id"], examples["text"], examples["label_id"].to_numpy(), **arrays,
             encoder=manifest["encoder"], nearby=manifest["nearby"],
@@ -163,16 +165,18 @@ def _write_arrays(
     n, label_ids = examples.num_rows, examples["label_id"].to_numpy()
     layer = last_layer(predictor.model)
 
-    def array(name: str, width: int, dtype: Any) -> np.ndarray:
-        return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (n, width))
+    def array(name: str, dtype: Any, *width: int) -> np.ndarray:
+        return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, (n, *width))
 
-    features = array("features", layer.in_features, np.float16)
-    errors = array("errors", layer.out_features, np.float32)
-    embeddings = array("embeddings", encoder.model.config.hidden_size, np.float16)
+    features = array("features", np.float16, layer.in_features)
+    errors = array("errors", np.float32, layer.out_features)
+    gradient_lengths = array("gradient_lengths", np.float32)
+    embeddings = array("embeddings", np.float16, encoder.model.config.hidden_size)
     for start in range(0, n, TEXTS_PER_ROUND):
         part = slice(start, start + TEXTS_PER_ROUND)
         found = features_of(predictor, examples["text"][part], max_length)
         features[part], errors[part] = found, errors_of(predictor, found, label_ids[part])
+        gradient_lengths[part] = np.linalg.norm(found, axis=1) * np.linalg.norm(errors[part], axis=1)
         embeddings[part] = sentence_embeddings(encoder, examples["text"][part], max_length)
         yield min(start + TEXTS_PER_ROUND, n), n
 

@@ -25,12 +25,14 @@ TEXT = "a good but grey film"
 
 def index_of(predictor: Predictor, encoder: str, nearby: float = 0.9) -> TrainingIndex:
     features = features_of(predictor, TEXTS)
+    errors = errors_of(predictor, features, LABEL_IDS)
     return TrainingIndex(
         example_ids=pa.chunked_array([[f"train:{row}" for row in range(6)]]),
         texts=pa.chunked_array([TEXTS]),
         label_ids=LABEL_IDS,
         features=features.astype(np.float16),
-        errors=errors_of(predictor, features, LABEL_IDS),
+        errors=errors,
+        gradient_lengths=np.linalg.norm(features, axis=1) * np.linalg.norm(errors, axis=1),
         embeddings=sentence_embeddings(load_encoder(encoder), TEXTS).astype(np.float16),
         encoder=encoder,
         nearby=nearby,
@@ -82,7 +84,9 @@ def test_influence_is_that_of_captums_tracin_in_the_last_layer(
 ) -> None:
     predictor = Predictor.load(str(saved(tiny_bases[family], tmp_path / "best")), device="cpu")
     expected = captums(predictor, gold_id)
-    proponents, opponents = influences(index_of(predictor, str(tiny_bases[family])), predictor, TEXT, gold_id, k=6)
+    proponents, opponents = influences(
+        index_of(predictor, str(tiny_bases[family])), predictor, TEXT, gold_id, k=6, relative=False
+    )
     found = {int(example.example_id.removeprefix("train:")): example.score for example in proponents + opponents}
     assert sorted(found) == list(range(6))
     assert [found[row] for row in range(6)] == pytest.approx(expected, rel=5e-3, abs=1e-3)      # features in float16
@@ -106,6 +110,21 @@ def test_proponents_lower_the_loss_of_the_gold_label_and_opponents_raise_it(
                 for weight in (layer.weight, layer.weight - 1e-4 * gradient)
             )
             assert torch.sign(after - before) == sign
+
+
+def test_relative_influence_is_that_of_a_gradient_of_length_one(predictor: Predictor, index: TrainingIndex) -> None:
+    scores = [
+        {example.text: example.score for side in influences(index, predictor, TEXT, 1, 6, relative) for example in side}
+        for relative in (False, True)
+    ]
+    for row, text in enumerate(TEXTS):
+        length = np.linalg.norm(np.outer(index.errors[row], index.features[row]))
+        assert scores[1][text] == pytest.approx(scores[0][text] / length, rel=1e-2)
+
+
+def test_an_example_without_any_error_left_has_no_influence(predictor: Predictor, index: TrainingIndex) -> None:
+    learnt = replace(index, errors=np.zeros((6, 2), np.float32), gradient_lengths=np.zeros(6, np.float32))
+    assert influences(learnt, predictor, TEXT, 1) == ([], [])
 
 
 def test_a_text_is_nearest_to_itself_and_agrees_where_the_label_is_the_gold_one(
@@ -134,6 +153,7 @@ def test_only_the_ten_nearest_can_mark_an_example(predictor: Predictor, index: T
         label_ids=np.array([1] * 11 + [0]),
         features=np.repeat(index.features[:1], 12, axis=0),
         errors=np.repeat(index.errors[:1], 12, axis=0),
+        gradient_lengths=np.ones(12),
         embeddings=np.array([[1, 0]] * 11 + [[0.96, 0.28]], dtype=np.float16),
         encoder="none",
         nearby=0.9,

@@ -40,6 +40,8 @@ def test_an_index_holds_every_training_example_as_the_models_see_it(run: Run) ->
     assert index.features == pytest.approx(features_of(predictor, texts), abs=2e-3)     # float16
     probs = np.array([list(prediction.probabilities.values()) for prediction in predictor.predict(texts)])
     assert index.errors == pytest.approx(probs - np.eye(2)[index.label_ids], abs=1e-4)
+    gradients = index.errors[:, :, None] * index.features.astype(np.float32)[:, None]      # (N, C, H), of the weights
+    assert index.gradient_lengths == pytest.approx(np.sqrt((gradients**2).sum(axis=(1, 2))), rel=1e-2)
     assert index.embeddings == pytest.approx(sentence_embeddings(load_encoder(index.encoder), texts), abs=2e-3)
     assert isinstance(index.features, np.memmap)
 
