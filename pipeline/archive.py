@@ -20,11 +20,12 @@ MAX_UNPACKED_BYTES = 8 * 2**30
 MAX_FILES = 10_000
 MAX_CONFIG_BYTES = 10**6
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-NOT_PACKED = ("state",)         # only this machine can go on from it, bit for bit; it is three times the model
+# A state: only this machine can go on from it, bit for bit; it is three times the model. An index is made anew.
+NOT_PACKED = ("state", "training_index")
 
 
 def packed_files(run: Run) -> list[Path]:
-    """What a zip of the run holds: all but states, locks and files half written."""
+    """What a zip of the run holds: all but states, an index of training data, locks and files half written."""
     paths = (path.relative_to(run.folder) for path in sorted(run.folder.rglob("*")) if path.is_file())
     return [path for path in paths if path.parts[0] not in NOT_PACKED and not _is_hidden(path)]
 
@@ -91,7 +92,7 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> Run:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=root, ignore_cleanup_errors=True) as temporary:
             for member in _files(archive):
                 path = PurePosixPath(member.filename)
-                if not _is_hidden(path) and path.parts[1:2] != NOT_PACKED:
+                if not _is_hidden(path) and path.parts[1] not in NOT_PACKED:
                     # Which file is newer than which is part of a record: predictions older than the model are not its.
                     written = time.mktime((*member.date_time, 0, 0, -1))
                     os.utime(archive.extract(member, temporary), (written, written))

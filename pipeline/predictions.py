@@ -39,10 +39,10 @@ def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_n
     os.replace(temporary, path)
 
 
-def read_predictions(path: Path) -> Predictions:
-    """Raises: RunError when the file is not there or is not a predictions file."""
+def read_predictions(path: Path, example_id: str | None = None) -> Predictions:
+    """All, or those of one example. Raises: RunError when the file is not there or is not a predictions file."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, filters=None if example_id is None else [("example_id", "=", example_id)])
         label_names = json.loads(table.schema.metadata[b"label_names"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as exception:
         reason = " ".join(str(exception).split())

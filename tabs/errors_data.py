@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from analysis.compare import changes
 from analysis.errors import Filter, rows_of
 from analysis.examples import Examples, examples_of, predictions_files
+from analysis.label_quality import JudgedLabels, judge_labels
 from analysis.phenomena import PHENOMENA, phenomena_table, pieces_table
 from analysis.rules import mask
 from analysis.slices import Slice, found_slices, known_slices
@@ -27,12 +29,14 @@ from tabs.runs_view import when_written
 from tabs.shared import find_run
 
 Written = tuple[int, int]
+MAX_OTHERS = 10
 
 
 @dataclass(frozen=True)
 class Opened:
     """A file of predictions, and what a rule may name in it."""
 
+    run: Run
     examples: Examples
 
     @cached_property
@@ -48,11 +52,21 @@ class Opened:
     def phenomenon(self, name: str) -> np.ndarray:
         return self.phenomena[name]
 
-    def rare_words(self, run: Run) -> np.ndarray:
-        return pieces_table(self.examples.predictions.texts, load_tokenizer(str(run.best_folder)))
+    def rare_words(self) -> np.ndarray:
+        return pieces_table(self.examples.predictions.texts, load_tokenizer(str(self.run.best_folder)))
 
-    def marked(self, run: Run, file: str, mark: str) -> np.ndarray:
-        known = judgements(run, *file.split("/"))
+    @cached_property
+    def judged(self) -> JudgedLabels:
+        return judge_labels(self.run, self.examples.predictions)
+
+    def doubtful_label(self) -> np.ndarray:
+        """Whose gold label an out-of-sample model takes for wrong."""
+        doubtful = np.zeros(len(self.examples.texts), bool)
+        doubtful[[each.row for each in self.judged.ranked if each.is_issue]] = True
+        return doubtful
+
+    def marked(self, file: str, mark: str) -> np.ndarray:
+        known = judgements(self.run, *file.split("/"))
         ids = self.examples.predictions.example_ids
         return np.array([example_id in known and known[example_id].mark == mark for example_id in ids], bool)
 
@@ -79,13 +93,24 @@ def open_predictions(run: Run, file: str) -> Opened:
     """Raises: RunError when the run keeps no such predictions any more."""
     for kept in predictions_files(run):
         if f"{kept.data}/{kept.split}" == file:
-            return _opened(kept.path, when_written(kept.path))
+            return _opened(run, kept.path, when_written(kept.path))
     raise RunError(say("errors.no_file", run=run.name, file=file))
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path, written: Written) -> Opened:
-    return Opened(examples_of(read_predictions(path)))
+def _opened(run: Run, path: Path, written: Written) -> Opened:
+    return Opened(run, examples_of(read_predictions(path)))
+
+
+def predicted_by_others(run: Run, file: str, example_id: str) -> dict[str, str]:
+    """What the newest other runs say of the same example, by name; only that row of their files is read."""
+    found = {}
+    for other in [each for each in all_runs() if each.name != run.name][:MAX_OTHERS]:
+        with suppress(RunError):        # none there, or damaged
+            predictions = read_predictions(other.folder / "predictions" / f"{file}.parquet", example_id)
+            if predictions.example_ids:
+                found[other.name] = predictions.label_names[int(predictions.logits[0].argmax())]
+    return found
 
 
 def asked_rows(
@@ -101,7 +126,7 @@ def asked_rows(
     opened, rule = open_predictions(run, file), rule.strip()
     wanted = Filter(show, search=search.strip(), is_regex=regex, rule=rule, sort=sort)
     wanted = replace(wanted, descending=sort not in ("row", "words"))
-    named = _named(opened, run, file, find_run(beside))
+    named = _named(opened, file, find_run(beside))
     return opened, rows_of(opened.examples, wanted, named), mask(rule, opened.examples, named)
 
 
@@ -121,11 +146,11 @@ class Named(Mapping[str, np.ndarray]):
         return len(self.masks)
 
 
-def _named(opened: Opened, run: Run, file: str, beside: Run | None) -> Named:
+def _named(opened: Opened, file: str, beside: Run | None) -> Named:
     """Phenomena, what people said of the sentences, and what became of the errors of a run beside this one."""
-    masks = {name: partial(opened.phenomenon, name) for name in PHENOMENA}
-    masks["rare_words"] = partial(opened.rare_words, run)
-    masks |= {mark: partial(opened.marked, run, file, mark) for mark in MARKS}
+    masks: dict[str, Callable[[], np.ndarray]] = {name: partial(opened.phenomenon, name) for name in PHENOMENA}
+    masks |= {"rare_words": opened.rare_words, "doubtful_label": opened.doubtful_label}
+    masks |= {mark: partial(opened.marked, file, mark) for mark in MARKS}
     if beside:
         masks |= {name: partial(opened.became, beside, file, name) for name in ("fixed", "broken", "still_wrong")}
     return Named(masks)

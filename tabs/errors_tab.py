@@ -14,7 +14,14 @@ from pipeline.jobs import is_taken
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 from reports.words import say
-from tabs.errors_data import Opened, asked_rows, file_choices, open_predictions, runs_with_predictions
+from tabs.errors_data import (
+    Opened,
+    asked_rows,
+    file_choices,
+    open_predictions,
+    predicted_by_others,
+    runs_with_predictions,
+)
 from tabs.errors_export import build_export
 from tabs.errors_view import (
     ROWS_ON_A_PAGE,
@@ -32,6 +39,7 @@ from tabs.errors_view import (
 from tabs.judge_form import build_judge_form
 from tabs.predict_tab import one_sentence, predict
 from tabs.shared import Block, blocks_view, find_run, problem, tab_heading, text
+from tabs.taught_view import build_labels_fold, build_taught_fold
 from tabs.why_view import PREDICTED, label_picker, why_blocks
 
 SHOWN, SORTS = ("errors", "all", "correct"), ("loss", "probability", "words", "row")
@@ -137,7 +145,7 @@ def open_example(
         if (row := opened.row_of.get(place["example"])) is None:
             raise RunError(say("errors.no_example", id=place["example"]))
         words: Any = opened.examples.predictions.texts[row]
-        for blocks in _examined(opened, row, record, find_run(beside), label or None, method):
+        for blocks in _examined(opened, row, file, find_run(beside), label or None, method):
             yield blocks, words
             words = gr.skip()       # it may be edited by now
     except WorkbenchError as exception:
@@ -145,14 +153,16 @@ def open_example(
 
 
 def _examined(
-    opened: Opened, row: int, run: Run, beside: Run | None, label: str | None, method: str
+    opened: Opened, row: int, file: str, beside: Run | None, label: str | None, method: str
 ) -> Iterator[list[Block]]:
     from analysis.attribution import attribute
+    from analysis.context import testimony
     from analysis.edits import examine, smallest_flips
     from analysis.faithfulness import faithfulness
     from analysis.findings import findings
+    from analysis.training_index import open_index
 
-    predictions = opened.examples.predictions
+    run, predictions = opened.run, opened.examples.predictions
     sentence_text, gold = predictions.texts[row], predictions.label_names[predictions.gold_ids[row]]
     blocks = [example_block(opened.examples, row)]
     if is_taken("cpu"):
@@ -165,7 +175,11 @@ def _examined(
     if beside:
         told += _beside(beside, sentence_text, found.label, method)
     sentence = examine(predictor, sentence_text, gold)
-    blocks = [*blocks, *told, *finding_blocks(sentence, list(findings(sentence)))]
+    experiments = list(findings(sentence))
+    yield [*blocks, *told, *finding_blocks(sentence, experiments)]
+    others = predicted_by_others(run, file, predictions.example_ids[row])
+    known = list(testimony(sentence, found, open_index(run), others))
+    blocks = [*blocks, *told, *finding_blocks(sentence, [*experiments, *known])]
     yield blocks
     yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
 
@@ -240,9 +254,11 @@ def build_errors_tab(tab: gr.Tab) -> None:
                 method = gr.Dropdown(names, value=DEFAULT_METHOD, label=say("why.method"), elem_id="errors-method")
             whatif = gr.Textbox(label=say("errors.whatif"), lines=2, elem_id="errors-whatif")
             answer = blocks_view("errors-answer", live=True)
+            taught = build_taught_fold(place, run, file)
             judged = build_judge_form(place, run, file, whatif)
     with gr.Accordion(say("errors.quality"), open=False, elem_id="errors-quality-fold"):
         quality = blocks_view("errors-quality")
+    doubtful = build_labels_fold(run, file)
     inputs = [run, file, beside, show, search, regex, rule, sort]
     build_export(inputs)
 
@@ -261,18 +277,18 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in (entered, chosen, file.input(None, None, None)):
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**examined).then(**judged)
+        looking.then(**examined).then(**judged).then(**taught)
         looking.then(**around)
     filtered = [
         gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
               place, js=FIRST_PAGE),
         gr.on([matrix.input, slices.input], None, [place, rule], [place, rule], js=WITH_RULE),
-        listed.input(None, place, place, js="(place) => [{ ...place, ...volta.picked() }]"),
+        gr.on([listed.input, doubtful.input], None, place, place, js="(place) => [{ ...place, ...volta.picked() }]"),
     ]
     for event in filtered:
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**examined).then(**judged)
+        looking.then(**examined).then(**judged).then(**taught)
     gr.on([label.input, method.input], **examined)
     whatif.input(
         try_edit, [whatif, run, label, method], answer, trigger_mode="always_last", concurrency_limit=None, **quiet

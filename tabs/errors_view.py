@@ -110,7 +110,8 @@ def slice_blocks(known: Sequence[Slice], found: Sequence[Slice]) -> list[Block]:
 
 
 def _slice_table(label: str, slices: Sequence[Slice]) -> Block:
-    heads = [column("slice", "text"), *columns("number", "n", "error_rate", "to_rest", "p", "in_training")]
+    shares = "in_training" if any(each.train_share is not None for each in slices) else None
+    heads = [column("slice", "text"), *columns("number", "n", "error_rate", "to_rest", "p", *filter(None, [shares]))]
     rows = [
         (
             readable(each.rule),
@@ -118,7 +119,7 @@ def _slice_table(label: str, slices: Sequence[Slice]) -> Block:
             say("errors.rate", x=each),
             f"{each.difference:+.3f}",
             p_value(each.p_value),
-            "" if each.train_share is None else number(each.train_share),
+            *([] if shares is None else ["" if each.train_share is None else number(each.train_share)]),
         )
         for each in slices
     ]
@@ -181,11 +182,13 @@ def finding_blocks(sentence: Sentence, found: Sequence[Finding]) -> list[Block]:
     if sentence.is_error:
         told = say("errors.cause", cause=causes[0]) if causes else say("errors.no_cause")
         blocks.append(text(told))
-    return [*blocks, *(finding_block(finding) for finding in found)]
+    return [*blocks, *(finding_block(finding, sentence.is_error) for finding in found)]
 
 
-def finding_block(finding: Finding) -> Block:
-    verdict = "cause" if finding.is_cause else MARKS[finding.held]
+def finding_block(finding: Finding, is_error: bool) -> Block:
+    """Of a right prediction there is nothing to rule out: what did not hold is only told."""
+    held = None if finding.held is False and not is_error else finding.held
+    verdict = "cause" if finding.is_cause else MARKS[held]
     sign = {"cause": "✓", "held": "✓", "refuted": "✗", "told": "·"}[verdict]
     lines = [finding.evidence, say("errors.test", test=finding.test)] if finding.test else [finding.evidence]
     return {

@@ -17,6 +17,8 @@ from pipeline.exceptions import ConfigError, RunError
 from pipeline.runs import Run, Status
 from pipeline.sources import PROJECT_ROOT
 
+NOT_PACKED = ("state/3/state.pt", "training_index/features.npy", ".lock", "best/.tmp")
+
 
 @pytest.fixture
 def run(run_root: Path) -> Run:
@@ -25,7 +27,7 @@ def run(run_root: Path) -> Run:
     run.write_status(Status(state="finished", step=3))
     run.append_metrics({"step": 1, "loss": 0.5})
     run.append_note("note", {"text": "Schön & <b>gut</b>"})
-    for name in ("best/model.safetensors", "predictions/x/test.parquet", "state/3/state.pt", ".lock", "best/.tmp"):
+    for name in ("best/model.safetensors", "predictions/x/test.parquet", *NOT_PACKED):
         path = run.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode() * 100)
@@ -43,13 +45,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_comes_back_from_its_zip_whole_but_for_states_and_locks(run: Run, tmp_path: Path) -> None:
+def test_a_run_comes_back_from_its_zip_whole_but_for_states_indexes_and_locks(run: Run, tmp_path: Path) -> None:
     before = contents(run.folder)
     path = pack_run(run, tmp_path)
     assert path == tmp_path / "a-run.zip"
     delete_run(run)
     again = unpack_run(path)
-    kept = {name: data for name, data in before.items() if name not in ("state/3/state.pt", ".lock", "best/.tmp")}
+    kept = {name: data for name, data in before.items() if name not in NOT_PACKED}
     assert contents(again.folder) == kept
     assert (again.name, again.config, again.status().step) == ("a-run", run.config, 3)
     assert [note["text"] for note in again.notes()] == ["Schön & <b>gut</b>"]

@@ -1,0 +1,125 @@
+"""Who taught it this, and which labels look wrong? Training sentences by influence and nearness; doubtful labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from analysis.neighbors import Taught, influences, nearest
+from analysis.training_index import build_index, open_index
+from pipeline.exceptions import WorkbenchError
+from pipeline.predictor import Predictor
+from reports.words import say
+from tabs.access import owner_only
+from tabs.errors_data import Opened, open_predictions
+from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, problem, table, text, the_run
+
+DOUBTFUL_SHOWN = 20
+CONFLICTS_SHOWN = 10
+
+
+def who_taught(place: dict[str, Any], name: str, file: str) -> list[Block]:
+    """The training sentences that have most to do with the open one."""
+    run, example_id = find_run(name), place.get("example")
+    if run is None or not file or not example_id:
+        return [text(say("errors.choose"), "hint")]
+    try:
+        opened, index = open_predictions(run, file), open_index(run)
+        if index is None:
+            return [text(say("taught.no_index"), "hint")]
+        predictions, predictor = opened.examples.predictions, Predictor.load(run.name)
+        row = opened.row_of[example_id]
+        words, gold_id = predictions.texts[row], int(predictions.gold_ids[row])
+        near = nearest(index, predictor, words, gold_id)
+        proponents, opponents = influences(index, predictor, words, gold_id)
+    except WorkbenchError as exception:
+        return [problem(exception)]
+    gold = predictions.label_names[gold_id]
+    return [
+        _taught_table(say("taught.against", label=gold), opponents),
+        _taught_table(say("taught.towards", label=gold), proponents),
+        _taught_table(say("taught.nearest"), near),
+        text(say("taught.explained"), "note"),
+    ]
+
+
+def _taught_table(label: str, taught: Sequence[Taught]) -> Block:
+    rows = [
+        (each.label, f"{each.score:.2f}", each.text, say("page.yes") if each.opposite_nearby else "") for each in taught
+    ]
+    heads = [column("label"), column("score", "number"), column("text", "text"), column("opposite")]
+    return table(label, heads, rows)
+
+
+@owner_only(...)
+def read_training(profile: gr.OAuthProfile | None, name: str) -> Iterator[list[Block]]:
+    """Build the index, once."""
+    run = the_run(name, say("errors.choose"))
+    yield [text(say("taught.beginning"), "hint")]
+    for done, total in build_index(run):
+        yield [text(say("taught.going_on", done=count(done), total=count(total)), "hint")]
+    yield []
+
+
+def doubt_labels(name: str, file: str) -> Iterator[list[Block]]:
+    """The gold labels that an out-of-sample model believes least, and texts that say the same with two labels."""
+    run = find_run(name)
+    if run is None or not file:
+        yield [text(say("errors.choose"), "hint")]
+        return
+    yield [text(say("taught.judging"), "hint")]
+    try:
+        yield doubtful_blocks(open_predictions(run, file))
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+
+
+def doubtful_blocks(opened: Opened) -> list[Block]:
+    predictions, judged = opened.examples.predictions, opened.judged
+    shown = [each for each in judged.ranked if each.is_issue][:DOUBTFUL_SHOWN]
+    names, ids = predictions.label_names, predictions.example_ids
+    rows = [
+        (number(each.score), names[each.given_id], names[each.suggested_id], predictions.texts[each.row])
+        for each in shown
+    ]
+    heads = [column("belief", "number"), *columns("", "gold", "suggested"), column("text", "text")]
+    picks = [[None, None, None, {"example": ids[each.row]}] for each in shown]
+    total = sum(each.is_issue for each in judged.ranked)
+    told = say("taught.doubtful_told", n=count(total), all=count(len(judged.ranked)), encoder=judged.encoder)
+    blocks = [{**table(say("taught.doubtful"), heads, rows), "picks": picks}, text(told, "note")]
+    if judged.seen_labels:
+        blocks.append(text(say("taught.seen_labels"), "problem"))
+    if judged.conflicts:
+        same = [
+            (names[predictions.gold_ids[row]], predictions.texts[row])
+            for group in judged.conflicts[:CONFLICTS_SHOWN] for row in group
+        ]
+        blocks.append(table(say("taught.conflicts"), [column("gold"), column("text", "text")], same))
+    if judged.fragments.any():
+        fragments = [(ids[row], predictions.texts[row]) for row in judged.fragments.nonzero()[0][:DOUBTFUL_SHOWN]]
+        blocks.append(table(say("taught.fragments"), [column("example_id"), column("text", "text")], fragments))
+    return blocks
+
+
+def build_taught_fold(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown) -> dict[str, Any]:
+    """The fold under a sentence. Returns the event that fills it for the open example."""
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    with gr.Accordion(say("taught.title"), open=False, elem_id="taught-fold"):
+        taught = blocks_view("errors-taught")
+        build = gr.Button(say("taught.read"), size="sm", elem_id="index-button", scale=0, min_width=240)
+        message = blocks_view("index-message", live=True)
+    filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **quiet}
+    build.click(read_training, run, message, concurrency_limit=1, **quiet).then(**filled)
+    return filled
+
+
+def build_labels_fold(run: gr.Dropdown, file: gr.Dropdown) -> gr.HTML:
+    """The fold of doubtful labels. Returns the view whose clicks open an example."""
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    with gr.Accordion(say("taught.labels_title"), open=False, elem_id="labels-fold"):
+        judge = gr.Button(say("taught.judge"), size="sm", elem_id="labels-button", scale=0, min_width=200)
+        doubtful = blocks_view("errors-doubtful", live=True)
+    judge.click(doubt_labels, [run, file], doubtful, concurrency_limit=1, **quiet)
+    return doubtful
