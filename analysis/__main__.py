@@ -1,7 +1,8 @@
-"""`python -m analysis ...`: errors, slices, explain, compare. Results as JSON on stdout, the rest on stderr."""
+"""`python -m analysis ...`: what a run gets wrong, and why. Results as JSON on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, replace
 from typing import Annotated, Any, cast, get_args
 
@@ -14,6 +15,7 @@ from pipeline.catalog import load_run
 from pipeline.command import print_json, run_command
 from pipeline.exceptions import ConfigError, RunError
 from pipeline.predictions import read_predictions
+from pipeline.runs import Run
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -79,10 +81,7 @@ def explain(
     gold = None
     if example is not None:
         text, gold = _example(_examples(name, data, split), example)
-    from pipeline.predictor import Predictor
-
-    load_run(name)
-    print_json(_explained(Predictor.load(name), text or "", gold, label, against, method))
+    print_json(_explained(load_run(name), text or "", gold, label, against, method))
 
 
 @app.command()
@@ -107,6 +106,55 @@ def compare(name: Name, other: Name, data: Data = None, split: Split = None) -> 
     })
 
 
+@app.command()
+def suite(
+    name: Name,
+    half: Annotated[str, typer.Option(help="develop, or verify, to judge what was mended.")] = "develop",
+) -> None:
+    """Ask a model of sentiment the contrast suite: accuracy and pair consistency by phenomenon, the worst pairs."""
+    from analysis.suite import score_suite
+    from pipeline.predictor import Predictor
+
+    load_run(name)
+    print_json(score_suite(Predictor.load(name), half).as_dict(name))
+
+
+@app.command()
+def index(name: Name) -> None:
+    """Read the training sentences of a run, once, so that `explain` can say which of them taught it."""
+    from analysis.training_index import build_index
+
+    done = 0
+    for done, total in build_index(load_run(name)):
+        print(f"\r{done:,} of {total:,}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    print_json({"run": name, "examples": done})
+
+
+@app.command()
+def labels(
+    name: Name,
+    data: Data = None,
+    split: Split = None,
+    all_: Annotated[bool, typer.Option("--all", help="Also the labels that are believed.")] = False,
+) -> None:
+    """Say which gold labels look wrong to a model that has not seen them: one JSON line each, least believed first."""
+    from analysis.label_quality import judge_labels
+
+    run = load_run(name)
+    predictions = _examples(name, data, split).predictions
+    for each in judge_labels(run, predictions).ranked:
+        if each.is_issue or all_:
+            print_json({
+                "example_id": predictions.example_ids[each.row],
+                "text": predictions.texts[each.row],
+                "gold": predictions.label_names[each.given_id],
+                "suggested": predictions.label_names[each.suggested_id],
+                "score": each.score,
+                "is_issue": each.is_issue,
+            })
+
+
 def _examples(name: str, data: str | None, split: str | None) -> Examples:
     return examples_of(read_predictions(newest_predictions(load_run(name), data, split).path))
 
@@ -126,18 +174,22 @@ def _example(examples: Examples, example_id: str) -> tuple[str, str]:
 
 
 def _explained(
-    predictor: Any, text: str, gold: str | None, label: str | None, against: str | None, method: str
+    run: Run, text: str, gold: str | None, label: str | None, against: str | None, method: str
 ) -> dict[str, Any]:
     from analysis.attribution import attribute
+    from analysis.context import testimony
     from analysis.edits import examine, smallest_flips
     from analysis.faithfulness import faithfulness
     from analysis.findings import cause_of, findings
+    from analysis.training_index import open_index
+    from pipeline.predictor import Predictor
 
+    predictor = Predictor.load(run.name)
     [prediction] = predictor.predict([text])
     found = attribute(predictor, text, label, against, method)
     measured = faithfulness(predictor, found)
     sentence = examine(predictor, text, gold)
-    told = list(findings(sentence))
+    told = [*findings(sentence), *testimony(sentence, found, open_index(run), {})]
     return {
         "text": text,
         "gold": gold,
