@@ -21,6 +21,7 @@ MINUTES = {
     "bulk_prediction": 5,
     "attribution_speed": 3,
     "beside": 7,
+    "insight": 30,
     "memory": 5,
     "spinning": 6,
     "crash": 8,
