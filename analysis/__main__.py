@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -16,6 +16,10 @@ from pipeline.command import print_json, run_command
 from pipeline.exceptions import ConfigError, RunError
 from pipeline.predictions import read_predictions
 from pipeline.runs import Run
+
+if TYPE_CHECKING:
+    from analysis.training_index import TrainingIndex
+    from pipeline.predictor import Predictor
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -177,7 +181,7 @@ def _explained(
     run: Run, text: str, gold: str | None, label: str | None, against: str | None, method: str
 ) -> dict[str, Any]:
     from analysis.attribution import attribute
-    from analysis.context import testimony
+    from analysis.context import what_others_say
     from analysis.edits import examine, smallest_flips
     from analysis.faithfulness import faithfulness
     from analysis.findings import cause_of, findings
@@ -189,7 +193,8 @@ def _explained(
     found = attribute(predictor, text, label, against, method)
     measured = faithfulness(predictor, found)
     sentence = examine(predictor, text, gold)
-    told = [*findings(sentence), *testimony(sentence, found, open_index(run), {})]
+    training = open_index(run)
+    told = [*findings(sentence), *what_others_say(sentence, found, training, {})]
     return {
         "text": text,
         "gold": gold,
@@ -206,7 +211,17 @@ def _explained(
         "findings": [asdict(finding) for finding in told],
         "cause": cause_of(told) if sentence.is_error else None,
         "flips": [asdict(flip) for flip in smallest_flips(sentence)],
+        "taught_by": training and _taught_by(training, predictor, text, gold or prediction.label),
     }
+
+
+def _taught_by(index: TrainingIndex, predictor: Predictor, text: str, gold: str) -> dict[str, Any]:
+    from analysis.neighbors import influences, nearest
+
+    gold_id = predictor.label_names.index(gold)
+    proponents, opponents = influences(index, predictor, text, gold_id)
+    found = {"nearest": nearest(index, predictor, text, gold_id), "proponents": proponents, "opponents": opponents}
+    return {kind: [asdict(each) for each in taught] for kind, taught in found.items()}
 
 
 def _one_of(option: str, value: str, choices: Any) -> str:

@@ -16,7 +16,7 @@ NUM_WORDS = 3
 MIN_WORD_SHARE = 0.1        # of the largest score: words with less are not counted
 
 
-def testimony(
+def what_others_say(
     sentence: Sentence, found: Attribution, index: TrainingIndex | None, predicted: Mapping[str, str]
 ) -> Iterator[Finding]:
     """What there is to say: of training only where its index was built."""

@@ -156,7 +156,7 @@ def _examined(
     opened: Opened, row: int, file: str, beside: Run | None, label: str | None, method: str
 ) -> Iterator[list[Block]]:
     from analysis.attribution import attribute
-    from analysis.context import testimony
+    from analysis.context import what_others_say
     from analysis.edits import examine, smallest_flips
     from analysis.faithfulness import faithfulness
     from analysis.findings import findings
@@ -178,7 +178,7 @@ def _examined(
     experiments = list(findings(sentence))
     yield [*blocks, *told, *finding_blocks(sentence, experiments)]
     others = predicted_by_others(run, file, predictions.example_ids[row])
-    known = list(testimony(sentence, found, open_index(run), others))
+    known = list(what_others_say(sentence, found, open_index(run), others))
     blocks = [*blocks, *told, *finding_blocks(sentence, [*experiments, *known])]
     yield blocks
     yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]

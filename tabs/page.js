@@ -130,9 +130,9 @@ window.volta = (() => {
     Object.entries(values).forEach(([name, value]) => url.searchParams.set(name, value));
     return url.href;
   };
-  const link = ({ text, tab, run }) => {
+  const link = ({ text, kind, ...values }) => {
     const anchor = make("a", "", text);
-    anchor.href = addressOf({ tab, run });
+    anchor.href = addressOf(values);
     return put(make("p"), anchor);
   };
 

@@ -24,6 +24,7 @@ from tabs.shared import (
     duration,
     find_run,
     finish_command,
+    link,
     number,
     remember_in_url,
     text,
@@ -126,7 +127,7 @@ def run_blocks(run: Run, status: Status, waiting: Sequence[str] = (), busy: bool
     if waiting:
         blocks.append(text(say("run.waiting", runs=say("page.comma").join(waiting)), "note"))
     if run.best_folder.is_dir():
-        blocks.append({"kind": "link", "text": say("run.predict"), "tab": "predict", "run": run.name})
+        blocks.append(link(say("run.predict"), tab="predict", run=run.name))
     return blocks
 
 

@@ -27,6 +27,7 @@ from tabs.shared import (
     count,
     duration,
     find_run,
+    link,
     matrix,
     named,
     number,
@@ -189,7 +190,16 @@ def quality_blocks(runs: Sequence[Run]) -> list[Block]:
         return refused
     heads = [column("run"), *columns("number", "n", "fixed", "broken", "p", "accuracy_interval", "macro_f1_interval")]
     found = table(say("runs.beside", first=first.name), heads, rows)
-    return [found, text(say("runs.beside_explained", first=first.name), "note"), *refused]
+    explained = text(say("runs.beside_explained", first=first.name), "note")
+    return [found, explained, *(_read_them(first, row[0], row[2], row[3]) for row in rows), *refused]
+
+
+def _read_them(first: Run, other: str, fixed: str, broken: str) -> Block:
+    """A link to the very sentences, in the Errors tab."""
+    data = slug(first.config.data.source)
+    shown = {"tab": "errors", "run": other, "data": data, "split": "validation", "beside": first.name}
+    words = say("runs.read_them", other=other, fixed=fixed, broken=broken)
+    return link(words, **shown, show="all", rule="fixed" if broken == "0" else "broken")
 
 
 def _validation_predictions(run: Run) -> Predictions:

@@ -37,6 +37,11 @@ def text(words: str, tone: Tone = "plain", help: str = "") -> Block:
     return {"kind": "text", "text": words, "tone": tone, "help": help}
 
 
+def link(words: str, **values: str) -> Block:
+    """To another view of this page, by the values of its address."""
+    return {"kind": "link", "text": words, **values}
+
+
 def heading(words: str) -> Block:
     return {"kind": "heading", "text": words}
 

@@ -98,6 +98,10 @@ def test_two_runs_are_compared_on_the_examples_both_have_predicted(runs: list[Ru
     [row] = labelled(blocks, "Beside one")["rows"]
     assert row[:2] == ["two", "24"]
     assert all(" to " in interval for interval in row[-2:])
+    [read] = [block for block in compared_blocks(runs) if block["kind"] == "link"]
+    assert {key: read[key] for key in ("tab", "run", "data", "split", "beside", "show")} == {
+        "tab": "errors", "run": "two", "data": "tiny", "split": "validation", "beside": "one", "show": "all",
+    }
     (runs[1].folder / "predictions" / "tiny" / "validation.parquet").unlink()
     assert "two beside one: two keeps no predictions of its validation examples" in told(compared_blocks(runs))
 
