@@ -129,27 +129,34 @@ def look_around(run: str, file: str) -> Iterator[tuple[Any, Any, Any]]:
         yield [problem(exception)], [], []
 
 
+def sentence_to_edit(place: dict[str, Any], run: str, file: str, shown: list[Any]) -> tuple[Any, list[Any]]:
+    """The open sentence for the box of edits, once: what is typed there stays until another one is opened."""
+    record, now = find_run(run), [run, file, place.get("example")]
+    if record is None or not file or now == shown:
+        return gr.skip(), shown
+    try:
+        opened = open_predictions(record, file)
+    except WorkbenchError:      # told beside the list
+        return gr.skip(), shown
+    row = opened.row_of.get(place.get("example", ""))
+    return "" if row is None else opened.examples.predictions.texts[row], now
+
+
 def open_example(
     place: dict[str, Any], run: str, file: str, beside: str, label: str, method: str
-) -> Iterator[tuple[list[Block], Any]]:
-    """The sentence in colour, then whether its words matter, then what experiments find, then what flips it.
-
-    Beside it the sentence itself, to be edited.
-    """
+) -> Iterator[list[Block]]:
+    """The sentence in colour, then whether its words matter, then what experiments find, then what flips it."""
     record = find_run(run)
     if record is None or not file or not place.get("example"):
-        yield [text(say("errors.choose"), "hint")], ""
+        yield [text(say("errors.choose"), "hint")]
         return
     try:
         opened = open_predictions(record, file)
         if (row := opened.row_of.get(place["example"])) is None:
             raise RunError(say("errors.no_example", id=place["example"]))
-        words: Any = opened.examples.predictions.texts[row]
-        for blocks in _examined(opened, row, file, find_run(beside), label or None, method):
-            yield blocks, words
-            words = gr.skip()       # it may be edited by now
+        yield from _examined(opened, row, file, find_run(beside), label or None, method)
     except WorkbenchError as exception:
-        yield [problem(exception)], gr.skip()
+        yield [problem(exception)]
 
 
 def _examined(
@@ -184,12 +191,15 @@ def _examined(
     yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
 
 
-def try_edit(typed: str, run: str, label: str, method: str) -> Iterator[list[Block]]:
-    """What becomes of an edited sentence: prediction at once, then its colours."""
+def try_edit(
+    typed: str, place: dict[str, Any], run: str, file: str, label: str, method: str
+) -> Iterator[list[Block]]:
+    """What becomes of an edited sentence: prediction at once, then its colours. Nothing before it is edited."""
     from analysis.attribution import attribute
 
     edited = " ".join(typed.split())
-    if not edited:
+    original, _ = sentence_to_edit(place, run, file, [])
+    if not edited or edited == " ".join(str(original).split()):
         yield []
         return
     try:
@@ -266,10 +276,14 @@ def build_errors_tab(tab: gr.Tab) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
     examined: dict[str, Any] = {
-        "fn": open_example, "inputs": [place, run, file, beside, label, method], "outputs": [sentence, whatif],
+        "fn": open_example, "inputs": [place, run, file, beside, label, method], "outputs": sentence,
         "concurrency_limit": None, "trigger_mode": "always_last", **quiet,
     }
-    asked = gr.JSON(visible=False)
+    asked, shown_to_edit = gr.JSON(visible=False), gr.State([])
+    edited: dict[str, Any] = {
+        "fn": sentence_to_edit, "inputs": [place, run, file, shown_to_edit], "outputs": [whatif, shown_to_edit],
+        **quiet,
+    }
     remembered: dict[str, Any] = {"fn": None, "inputs": [place, *inputs], "outputs": None, "js": REMEMBER}
     around: dict[str, Any] = {"fn": look_around, "inputs": [run, file], "outputs": [matrix, slices, quality], **quiet}
     entered = tab.select(enter, [asked, *inputs], [*inputs, label, place], js=WITH_ADDRESS, **quiet)
@@ -277,7 +291,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in (entered, chosen, file.input(None, None, None)):
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**examined).then(**judged).then(**taught)
+        looking.then(**edited).then(**examined).then(**judged).then(**taught)
         looking.then(**around)
     filtered = [
         gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
@@ -288,8 +302,10 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in filtered:
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**examined).then(**judged).then(**taught)
+        looking.then(**edited).then(**examined).then(**judged).then(**taught)
     gr.on([label.input, method.input], **examined)
-    whatif.input(
-        try_edit, [whatif, run, label, method], answer, trigger_mode="always_last", concurrency_limit=None, **quiet
+    # Not `input`, which a paste does not fire.
+    whatif.change(
+        try_edit, [whatif, place, run, file, label, method], answer, trigger_mode="always_last",
+        concurrency_limit=None, **quiet,
     )

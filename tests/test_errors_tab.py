@@ -22,7 +22,7 @@ from pipeline.runs import Run
 from pipeline.sources import bundled_run
 from tabs import errors_data
 from tabs.errors_export import export
-from tabs.errors_tab import choose_run, enter, look, look_around, open_example, try_edit
+from tabs.errors_tab import choose_run, enter, look, look_around, open_example, sentence_to_edit, try_edit
 from tabs.judge_form import fill_form, save_fix, save_judgement
 
 RUN, FILE = "sst2-minilm", "starter/test"
@@ -135,35 +135,45 @@ def test_a_cell_and_a_slice_carry_the_rule_that_a_click_sets(run_root: Path) -> 
 def test_a_sentence_is_coloured_first_then_examined(run_root: Path) -> None:
     _, _, place = looked()
     steps = list(open_example(place, RUN, FILE, "", "", DEFAULT_METHOD))
-    kinds = [[block["kind"] for block in blocks] for blocks, _ in steps]
+    kinds = [[block["kind"] for block in blocks] for blocks in steps]
     assert "words" in kinds[0] and "finding" not in kinds[0]
     assert "finding" in kinds[-1]
-    told = json.dumps(steps[-1][0], ensure_ascii=False)
+    told = json.dumps(steps[-1], ensure_ascii=False)
     assert "Do these words matter?" in told and "How the tokenizer sees it" in told
     assert "Cause: " in told or "No cause confirmed" in told
-    assert steps[0][1] and all(words == gr.skip() for _, words in steps[1:])
+
+
+def test_what_is_typed_as_an_edit_stays_until_another_sentence_is_opened(run_root: Path) -> None:
+    _, listed, place = looked()
+    words, shown = sentence_to_edit(place, RUN, FILE, [])
+    assert words == rows(listed)[0][3]
+    assert sentence_to_edit(place, RUN, FILE, shown) == (gr.skip(), shown)
+    other = listed[0]["picks"][1][3]
+    assert sentence_to_edit(other, RUN, FILE, shown)[0] == rows(listed)[1][3]
 
 
 def test_a_run_beside_it_shows_its_words_for_the_same_label(run_root: Path) -> None:
     _, _, place = looked()
-    *_, (blocks, _) = open_example(place, RUN, FILE, RUN, "negative", "occlusion")
+    *_, blocks = open_example(place, RUN, FILE, RUN, "negative", "occlusion")
     words = [block for block in blocks if block["kind"] == "words"]
     assert len(words) == 2 and words[0] == words[1]
     assert words[0]["label"] == "Evidence for and against negative"
 
 
 def test_an_example_that_is_not_there_is_one_sentence(run_root: Path) -> None:
-    [(blocks, _)] = open_example({"page": 1, "example": "test:x"}, RUN, FILE, "", "", DEFAULT_METHOD)
+    [blocks] = open_example({"page": 1, "example": "test:x"}, RUN, FILE, "", "", DEFAULT_METHOD)
     assert blocks[0]["text"] == "There is no example test:x in these predictions. Choose one from the list."
-    [(blocks, _)] = open_example(NOWHERE, RUN, FILE, "", "", DEFAULT_METHOD)
+    [blocks] = open_example(NOWHERE, RUN, FILE, "", "", DEFAULT_METHOD)
     assert blocks[0]["tone"] == "hint"
 
 
 def test_an_edit_is_predicted_at_once_and_then_coloured(run_root: Path) -> None:
-    first, second = try_edit(" good  film ", RUN, "", DEFAULT_METHOD)
+    _, listed, place = looked()
+    first, second = try_edit(" good  film ", place, RUN, FILE, "", DEFAULT_METHOD)
     assert [block["kind"] for block in first] == ["bars", "text"]
     assert [item["text"] for item in second[-1]["items"]] == ["good", "film"]
-    assert list(try_edit("  ", RUN, "", DEFAULT_METHOD)) == [[]]
+    assert list(try_edit("  ", place, RUN, FILE, "", DEFAULT_METHOD)) == [[]]
+    assert list(try_edit(rows(listed)[0][3], place, RUN, FILE, "", DEFAULT_METHOD)) == [[]]
 
 
 def test_the_pickers_offer_what_there_is_of_a_run(run_root: Path) -> None:

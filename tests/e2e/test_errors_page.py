@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -77,3 +78,63 @@ def test_pages_are_turned_and_a_bad_rule_is_one_sentence(errors_page: Page) -> N
     rule.press("Enter")
     expect(errors_page.locator("#errors-summary .volta-problem")).to_contain_text("'contrst' is no condition of a rule")
     expect(pager).to_contain_text("21 to 40 of 258")
+
+
+@pytest.fixture
+def tiny_page(page: Page, address: str) -> Page:
+    """Of a run of the browser tests' own, to be written to."""
+    page.goto(f"{address}/?tab=errors&run=tiny&show=all")
+    expect(page.locator("#errors-sentence .volta-words")).to_be_visible()
+    return page
+
+
+def test_a_mark_is_kept_and_is_a_rule_from_then_on(tiny_page: Page) -> None:
+    tiny_page.locator("#judge-fold button").first.click()
+    tiny_page.locator("#judge-mark").get_by_label("ambiguous").check()
+    tiny_page.locator("#judge-note textarea").fill("Both <b>ways</b>.")
+    tiny_page.locator("#judge-save").click()
+    expect(tiny_page.locator("#judge-message")).to_contain_text("Kept")
+    rule = tiny_page.locator("#errors-rule input, #errors-rule textarea")
+    rule.fill("ambiguous")
+    rule.press("Enter")
+    expect(tiny_page.locator("#errors-list .volta-pager")).to_contain_text("1 to 1 of 1")
+    tiny_page.reload()
+    expect(tiny_page.locator("#errors-list .volta-pager")).to_contain_text("1 to 1 of 1")
+    tiny_page.locator("#judge-fold button").first.click()
+    expect(tiny_page.locator("#judge-note textarea")).to_have_value("Both <b>ways</b>.")
+
+
+def test_an_edited_sentence_goes_on_the_fix_list(tiny_page: Page) -> None:
+    tiny_page.locator("#errors-whatif textarea").fill("not a good film")
+    tiny_page.locator("#fix-fold button").first.click()
+    tiny_page.locator("#fix-label input").click()
+    tiny_page.get_by_role("option", name="negative").click()
+    tiny_page.locator("#fix-button").click()
+    expect(tiny_page.locator("#fix-message")).to_contain_text("On the fix list of tiny: 1.")
+
+
+def test_training_sentences_are_read_and_say_who_taught_it(tiny_page: Page) -> None:
+    tiny_page.locator("#taught-fold button").first.click()
+    expect(tiny_page.locator("#errors-taught")).to_contain_text("have not been read yet")
+    tiny_page.locator("#index-button").click()
+    expect(tiny_page.locator("#errors-taught")).to_contain_text("Nearest in meaning", timeout=60_000)
+    expect(tiny_page.locator("#errors-taught tbody tr").first).to_be_visible()
+
+
+def test_the_list_leaves_the_page_as_html_in_colour(tiny_page: Page, tmp_path: Path) -> None:
+    rule = tiny_page.locator("#errors-rule input, #errors-rule textarea")
+    rule.fill("word:lovely")
+    rule.press("Enter")
+    expect(tiny_page.locator("#errors-summary")).to_contain_text("the word “lovely”")
+    tiny_page.locator("#export-fold button").first.click()
+    tiny_page.locator("#export-kind").get_by_label("HTML, in colour").check()
+    tiny_page.locator("#export-button").click()
+    message = tiny_page.locator("#export-message")
+    expect(message).to_contain_text("examples in tiny-tiny-validation.html", timeout=60_000)
+    with tiny_page.expect_download() as download:
+        tiny_page.locator("#export-download").click()
+    download.value.save_as(tmp_path / "out.html")
+    report = tiny_page.context.new_page()
+    report.set_content((tmp_path / "out.html").read_text(encoding="utf-8"))
+    word = report.locator("article span").filter(has_text="lovely").first
+    expect(word).to_have_css("background-color", re.compile("rgba"))
