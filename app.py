@@ -16,6 +16,7 @@ from pipeline.serving import query_route
 from pipeline.sources import PROJECT_ROOT, run_root
 from reports.words import say
 from tabs.access import sign_in_button
+from tabs.analysis_endpoints import build_analysis_endpoints
 from tabs.errors_tab import build_errors_tab
 from tabs.language import KnowsLanguage, Page, in_all_languages, language_picker
 from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
@@ -44,6 +45,7 @@ def build_in_one_language() -> Page:
                 runs_timer = build_runs_tab(demo, runs)
             with gr.Tab(say("tabs.errors"), id="errors", elem_id="errors-tab") as errors:
                 build_errors_tab(errors)
+        build_analysis_endpoints()
         opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
         opened.then(None, None, None, js="volta.open")
         # Only what is in sight is looked at anew: ten pages that are open cost the machine no more than they show.

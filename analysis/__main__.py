@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -15,11 +15,6 @@ from pipeline.catalog import load_run
 from pipeline.command import print_json, run_command
 from pipeline.exceptions import ConfigError, RunError
 from pipeline.predictions import read_predictions
-from pipeline.runs import Run
-
-if TYPE_CHECKING:
-    from analysis.training_index import TrainingIndex
-    from pipeline.predictor import Predictor
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -85,7 +80,9 @@ def explain(
     gold = None
     if example is not None:
         text, gold = _example(_examples(name, data, split), example)
-    print_json(_explained(load_run(name), text or "", gold, label, against, method))
+    from analysis.explanation import explained
+
+    print_json(explained(load_run(name), text or "", gold, label, against, method))
 
 
 @app.command()
@@ -175,53 +172,6 @@ def _example(examples: Examples, example_id: str) -> tuple[str, str]:
         raise RunError(f"There is no example '{example_id}' in these predictions. Ids look like {first}; see 'errors'.")
     row = predictions.example_ids.index(example_id)
     return predictions.texts[row], predictions.label_names[predictions.gold_ids[row]]
-
-
-def _explained(
-    run: Run, text: str, gold: str | None, label: str | None, against: str | None, method: str
-) -> dict[str, Any]:
-    from analysis.attribution import attribute
-    from analysis.context import what_others_say
-    from analysis.edits import examine, smallest_flips
-    from analysis.faithfulness import faithfulness
-    from analysis.findings import cause_of, findings
-    from analysis.training_index import open_index
-    from pipeline.predictor import Predictor
-
-    predictor = Predictor.load(run.name)
-    [prediction] = predictor.predict([text])
-    found = attribute(predictor, text, label, against, method)
-    measured = faithfulness(predictor, found)
-    sentence = examine(predictor, text, gold)
-    training = open_index(run)
-    told = [*findings(sentence), *what_others_say(sentence, found, training, {})]
-    return {
-        "text": text,
-        "gold": gold,
-        "prediction": {key: getattr(prediction, key) for key in ("label", "label_id", "probabilities", "truncated")},
-        "method": found.method,
-        "label": found.label,
-        "against": found.against,
-        "words": [{"word": word, "score": score} for word, score in zip(found.words, found.scores, strict=True)],
-        "log_odds": found.log_odds,
-        "baseline_log_odds": found.baseline_log_odds,
-        "delta": found.delta,
-        "pieces": predictor.tokenizer.convert_ids_to_tokens(found.pieces.input_ids),
-        "faithfulness": measured and {**asdict(measured), "beats_chance": measured.beats_chance},
-        "findings": [asdict(finding) for finding in told],
-        "cause": cause_of(told) if sentence.is_error else None,
-        "flips": [asdict(flip) for flip in smallest_flips(sentence)],
-        "taught_by": training and _taught_by(training, predictor, text, gold or prediction.label),
-    }
-
-
-def _taught_by(index: TrainingIndex, predictor: Predictor, text: str, gold: str) -> dict[str, Any]:
-    from analysis.neighbors import influences, nearest
-
-    gold_id = predictor.label_names.index(gold)
-    proponents, opponents = influences(index, predictor, text, gold_id)
-    found = {"nearest": nearest(index, predictor, text, gold_id), "proponents": proponents, "opponents": opponents}
-    return {kind: [asdict(each) for each in taught] for kind, taught in found.items()}
 
 
 def _one_of(option: str, value: str, choices: Any) -> str:

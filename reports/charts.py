@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analysis.errors import ReliabilityBin
 from reports.curves import Curves, Series, smoothed, thinned
 from reports.words import say
 
@@ -96,6 +97,28 @@ def training_charts(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> list[Char
         _chart(say(f"chart.{line.words}_title"), runs, view, [line], "GB" if line.words == "memory" else "", "step")
         for line in lines
     ]
+
+
+def reliability_chart(bins: Sequence[ReliabilityBin]) -> Chart:
+    """How often it is right where it is so sure, beside the line on which confidence tells the truth."""
+    title = say("chart.reliability")
+    if not bins:
+        return {"title": title, "figure": None, "empty": say("chart.reliability_empty")}
+    confidence = [each.confidence for each in bins]
+    shown = [say("chart.reliability_hover", n=f"{each.n:,}") for each in bins]
+    traces = [
+        {"type": "scatter", "name": say("chart.as_sure_as_right"), "x": [0, 1], "y": [0, 1], "mode": "lines",
+         "line": {"color": "#8b8b93", "width": 1, "dash": "dot"}, "hoverinfo": "skip", "showlegend": False},
+        {"type": "scatter", "name": say("chart.accuracy"), "x": confidence, "y": [each.accuracy for each in bins],
+         "mode": "lines+markers", "line": {"color": TEAL, "width": 2}, "marker": {"color": TEAL, "size": 7},
+         "text": shown, "hovertemplate": "%{y:.3f} %{text}"},
+    ]
+    layout = {
+        "uirevision": "reliability", "height": 280, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False,
+        "xaxis": {"title": {"text": say("chart.confidence")}, "range": [min(confidence) - 0.02, 1.02]},
+        "yaxis": {"title": {"text": say("chart.accuracy")}, "range": [0, 1.05]},
+    }
+    return {"title": title, "figure": {"data": traces, "layout": layout}, "empty": ""}
 
 
 def _on(title: str, runs: Sequence[Drawn]) -> str:

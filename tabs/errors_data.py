@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from analysis.compare import changes
+from analysis.embeddings import impartial_encoder, sentence_embeddings
 from analysis.errors import Filter, rows_of
-from analysis.examples import Examples, examples_of, predictions_files
+from analysis.examples import Examples, examples_of, predictions_files, texts_of
 from analysis.label_quality import JudgedLabels, judge_labels
 from analysis.phenomena import PHENOMENA, phenomena_table, pieces_table
 from analysis.rules import mask
-from analysis.slices import Slice, found_slices, known_slices
+from analysis.slices import Cluster, Slice, error_clusters, found_slices, known_slices
+from analysis.training_index import open_index
 from pipeline.catalog import all_runs
 from pipeline.exceptions import RunError
 from pipeline.judgements import MARKS, judgements
@@ -30,6 +32,8 @@ from tabs.shared import find_run
 
 Written = tuple[int, int]
 MAX_OTHERS = 10
+MAX_CLUSTERED = 1000
+BECAME = ("fixed", "broken", "still_wrong")
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,29 @@ class Opened:
         ids = self.examples.predictions.example_ids
         return np.array([example_id in known and known[example_id].mark == mark for example_id in ids], bool)
 
-    def became(self, beside: Run, file: str, what: str) -> np.ndarray:
-        return changes(open_predictions(beside, file).examples.predictions, self.examples.predictions)[what]
-
     @cached_property
     def slices(self) -> tuple[list[Slice], list[Slice]]:
-        """Those known beforehand, and those found."""
-        return known_slices(self.examples, self.phenomena), found_slices(self.examples, self.phenomena)
+        """Those known beforehand, and those found; how frequent they are in training, where its index was built."""
+        train = None
+        if index := open_index(self.run):
+            texts = index.texts.to_pylist()
+            train = texts_of(texts), dict(zip(PHENOMENA, phenomena_table(texts).T, strict=True))
+        known = known_slices(self.examples, self.phenomena, train=train)
+        return known, found_slices(self.examples, self.phenomena, train)
+
+    @cached_property
+    def clusters(self) -> list[Cluster]:
+        """Of the MAX_CLUSTERED errors with the highest loss, by meaning."""
+        rows = rows_of(self.examples, Filter())[:MAX_CLUSTERED]
+        texts = [self.examples.predictions.texts[row] for row in rows.tolist()]
+        if not texts:
+            return []
+        return error_clusters(self.examples, sentence_embeddings(impartial_encoder(self.run), texts), rows)
+
+    def in_cluster(self, number: int) -> np.ndarray:
+        inside = np.zeros(len(self.examples.texts), bool)
+        inside[self.clusters[number].rows] = True
+        return inside
 
 
 def runs_with_predictions() -> list[str]:
@@ -130,6 +150,14 @@ def asked_rows(
     return opened, rows_of(opened.examples, wanted, named), mask(rule, opened.examples, named)
 
 
+def became(opened: Opened, beside: Run, file: str) -> dict[str, np.ndarray]:
+    """What became of the errors of a run beside this one, (N,) bool by one of BECAME.
+
+    Raises: RunError when it keeps no predictions of the same examples.
+    """
+    return changes(open_predictions(beside, file).examples.predictions, opened.examples.predictions)
+
+
 class Named(Mapping[str, np.ndarray]):
     """What a rule may name, (N,) bool by name; computed where the rule does."""
 
@@ -150,7 +178,9 @@ def _named(opened: Opened, file: str, beside: Run | None) -> Named:
     """Phenomena, what people said of the sentences, and what became of the errors of a run beside this one."""
     masks: dict[str, Callable[[], np.ndarray]] = {name: partial(opened.phenomenon, name) for name in PHENOMENA}
     masks |= {"rare_words": opened.rare_words, "doubtful_label": opened.doubtful_label}
+    if "clusters" in opened.__dict__:       # they were asked for
+        masks |= {f"cluster_{n}": partial(opened.in_cluster, n) for n in range(len(opened.clusters))}
     masks |= {mark: partial(opened.marked, file, mark) for mark in MARKS}
     if beside:
-        masks |= {name: partial(opened.became, beside, file, name) for name in ("fixed", "broken", "still_wrong")}
+        masks |= {name: partial(lambda name: became(opened, beside, file)[name], name) for name in BECAME}
     return Named(masks)

@@ -9,38 +9,32 @@ from urllib.parse import parse_qs
 import gradio as gr
 
 from analysis.attribution import DEFAULT_METHOD, METHODS
-from pipeline.exceptions import RunError, WorkbenchError
-from pipeline.jobs import is_taken
-from pipeline.predictor import Predictor
-from pipeline.runs import Run
+from analysis.errors import reliability
+from pipeline.exceptions import WorkbenchError
+from reports.charts import reliability_chart
 from reports.words import say
 from tabs.errors_data import (
-    Opened,
     asked_rows,
+    became,
     file_choices,
     open_predictions,
-    predicted_by_others,
     runs_with_predictions,
 )
 from tabs.errors_export import build_export
 from tabs.errors_view import (
     ROWS_ON_A_PAGE,
-    example_block,
-    faithfulness_block,
-    finding_blocks,
-    flip_blocks,
+    became_block,
     list_blocks,
     matrix_blocks,
-    pieces_block,
     quality_blocks,
     slice_blocks,
     told_of,
 )
 from tabs.judge_form import build_judge_form
-from tabs.predict_tab import one_sentence, predict
-from tabs.shared import Block, blocks_view, find_run, problem, tab_heading, text
-from tabs.taught_view import build_labels_fold, build_taught_fold
-from tabs.why_view import PREDICTED, label_picker, why_blocks
+from tabs.sentence_view import open_example, sentence_to_edit, try_edit
+from tabs.shared import blocks_view, chart_view, find_run, problem, tab_heading, text
+from tabs.taught_view import build_clusters_fold, build_labels_fold, build_taught_fold
+from tabs.why_view import PREDICTED, label_picker
 
 SHOWN, SORTS = ("errors", "all", "correct"), ("loss", "probability", "words", "row")
 # The scripts of the events: what the browser alone knows, and what it keeps in the address
@@ -62,7 +56,7 @@ def enter(asked: str, *values: Any) -> list[Any]:
     file = f"{query.get('data')}/{query.get('split')}" if "data" in query else wanted.get("file")
     page = query.get("page", "1")
     place = {"page": int(page) if page.isdigit() else 1, "example": query.get("example")}
-    file_picker, beside_picker, label_picker = choose_run(name, file, wanted["beside"], PREDICTED)
+    file_picker, beside_picker, *label_pickers = choose_run(name, file, wanted["beside"], PREDICTED)
     return [
         gr.Dropdown(choices=names, value=name),
         file_picker,
@@ -72,7 +66,7 @@ def enter(asked: str, *values: Any) -> list[Any]:
         str(wanted["regex"]).lower() == "true",
         wanted["rule"] or "",
         wanted["sort"] if wanted["sort"] in SORTS else "loss",
-        label_picker,
+        *label_pickers,
         place,
     ]
 
@@ -91,6 +85,7 @@ def choose_run(name: str | None, file: str | None, beside: str | None, label: st
             value=beside if beside in others else "",
         ),
         label_picker(names, label),
+        gr.Dropdown(choices=[(say("errors.all_others"), PREDICTED), *names], value=PREDICTED),
     ]
 
 
@@ -114,113 +109,23 @@ def look(place: dict[str, Any], *values: Any) -> list[Any]:
     return [summary, listed, {"page": page, "example": example}]
 
 
-def look_around(run: str, file: str) -> Iterator[tuple[Any, Any, Any]]:
-    """Confusion matrix, slices, and quality: of all predictions of the file, whatever is filtered."""
-    record = find_run(run)
+def look_around(run: str, file: str, beside: str) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Confusion matrix, slices, quality and reliability: of all predictions of the file, whatever is filtered."""
+    record, other = find_run(run), find_run(beside)
     if record is None or not file:
-        yield [], [], []
+        yield [], [], [], reliability_chart([])
         return
     try:
         opened = open_predictions(record, file)
         matrix = matrix_blocks(opened.examples)
-        yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip()
-        yield matrix, slice_blocks(*opened.slices), quality_blocks(opened.examples)
+        chart = reliability_chart(reliability(opened.examples))
+        yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip(), chart
+        slices = slice_blocks(*opened.slices)
+        if other:
+            slices = [became_block(other.name, opened.phenomena, became(opened, other, file)), *slices]
+        yield matrix, slices, quality_blocks(opened.examples), chart
     except WorkbenchError as exception:
-        yield [problem(exception)], [], []
-
-
-def sentence_to_edit(place: dict[str, Any], run: str, file: str, shown: list[Any]) -> tuple[Any, list[Any]]:
-    """The open sentence for the box of edits, once: what is typed there stays until another one is opened."""
-    record, now = find_run(run), [run, file, place.get("example")]
-    if record is None or not file or now == shown:
-        return gr.skip(), shown
-    try:
-        opened = open_predictions(record, file)
-    except WorkbenchError:      # told beside the list
-        return gr.skip(), shown
-    row = opened.row_of.get(place.get("example", ""))
-    return "" if row is None else opened.examples.predictions.texts[row], now
-
-
-def open_example(
-    place: dict[str, Any], run: str, file: str, beside: str, label: str, method: str
-) -> Iterator[list[Block]]:
-    """The sentence in colour, then whether its words matter, then what experiments find, then what flips it."""
-    record = find_run(run)
-    if record is None or not file or not place.get("example"):
-        yield [text(say("errors.choose"), "hint")]
-        return
-    try:
-        opened = open_predictions(record, file)
-        if (row := opened.row_of.get(place["example"])) is None:
-            raise RunError(say("errors.no_example", id=place["example"]))
-        yield from _examined(opened, row, file, find_run(beside), label or None, method)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-
-
-def _examined(
-    opened: Opened, row: int, file: str, beside: Run | None, label: str | None, method: str
-) -> Iterator[list[Block]]:
-    from analysis.attribution import attribute
-    from analysis.context import what_others_say
-    from analysis.edits import examine, smallest_flips
-    from analysis.faithfulness import faithfulness
-    from analysis.findings import findings
-    from analysis.training_index import open_index
-
-    run, predictions = opened.run, opened.examples.predictions
-    sentence_text, gold = predictions.texts[row], predictions.label_names[predictions.gold_ids[row]]
-    blocks = [example_block(opened.examples, row)]
-    if is_taken("cpu"):
-        yield [*blocks, text(sentence_text), text(say("predict.words_wait"), "hint")]
-    predictor = Predictor.load(run.name)
-    found = attribute(predictor, sentence_text, label, method=method)
-    blocks = [*blocks, *why_blocks(found)]
-    yield blocks
-    told = faithfulness_block(faithfulness(predictor, found))
-    if beside:
-        told += _beside(beside, sentence_text, found.label, method)
-    sentence = examine(predictor, sentence_text, gold)
-    experiments = list(findings(sentence))
-    yield [*blocks, *told, *finding_blocks(sentence, experiments)]
-    others = predicted_by_others(run, file, predictions.example_ids[row])
-    known = list(what_others_say(sentence, found, open_index(run), others))
-    blocks = [*blocks, *told, *finding_blocks(sentence, [*experiments, *known])]
-    yield blocks
-    yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
-
-
-def try_edit(
-    typed: str, place: dict[str, Any], run: str, file: str, label: str, method: str
-) -> Iterator[list[Block]]:
-    """What becomes of an edited sentence: prediction at once, then its colours. Nothing before it is edited."""
-    from analysis.attribution import attribute
-
-    edited = " ".join(typed.split())
-    original, _ = sentence_to_edit(place, run, file, [])
-    if not edited or edited == " ".join(str(original).split()):
-        yield []
-        return
-    try:
-        [prediction], seconds = predict([edited], run)
-        blocks = one_sentence(prediction, seconds)
-        yield blocks
-        yield [*blocks, *why_blocks(attribute(Predictor.load(run), edited, label or None, method=method))[1:2]]
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-
-
-def _beside(run: Run, sentence: str, label: str, method: str) -> list[Block]:
-    """The same words as another run sees them."""
-    from analysis.attribution import attribute
-
-    predictor = Predictor.load(run.name)
-    [prediction] = predictor.predict([sentence])
-    told = say("errors.beside_says", run=run.name, label=prediction.label, p=prediction.probabilities[prediction.label])
-    if label not in predictor.label_names:
-        return [text(told)]
-    return [text(told), *why_blocks(attribute(predictor, sentence, label, method=method))[1:2]]
+        yield [problem(exception)], [], [], gr.skip()
 
 
 def build_errors_tab(tab: gr.Tab) -> None:
@@ -261,14 +166,23 @@ def build_errors_tab(tab: gr.Tab) -> None:
                     elem_id="errors-label",
                 )
                 names = [(say(f"why.methods.{name}"), name) for name in METHODS]
+                against = gr.Dropdown(
+                    [(say("errors.all_others"), PREDICTED)], value=PREDICTED, label=say("errors.against"),
+                    elem_id="errors-against",
+                )
                 method = gr.Dropdown(names, value=DEFAULT_METHOD, label=say("why.method"), elem_id="errors-method")
+                none = [(say("page.none"), "")]
+                second = gr.Dropdown(
+                    [*none, *names], value="", label=say("errors.second_method"), elem_id="errors-second"
+                )
             whatif = gr.Textbox(label=say("errors.whatif"), lines=2, elem_id="errors-whatif")
             answer = blocks_view("errors-answer", live=True)
             taught = build_taught_fold(place, run, file)
             judged = build_judge_form(place, run, file, whatif)
     with gr.Accordion(say("errors.quality"), open=False, elem_id="errors-quality-fold"):
+        calibration = chart_view("errors-reliability", reliability_chart([]))
         quality = blocks_view("errors-quality")
-    doubtful = build_labels_fold(run, file)
+    clusters, doubtful = build_clusters_fold(run, file), build_labels_fold(run, file)
     inputs = [run, file, beside, show, search, regex, rule, sort]
     build_export(inputs)
 
@@ -276,7 +190,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
     examined: dict[str, Any] = {
-        "fn": open_example, "inputs": [place, run, file, beside, label, method], "outputs": sentence,
+        "fn": open_example, "inputs": [place, run, file, beside, label, against, method, second], "outputs": sentence,
         "concurrency_limit": None, "trigger_mode": "always_last", **quiet,
     }
     asked, shown_to_edit = gr.JSON(visible=False), gr.State([])
@@ -285,9 +199,12 @@ def build_errors_tab(tab: gr.Tab) -> None:
         **quiet,
     }
     remembered: dict[str, Any] = {"fn": None, "inputs": [place, *inputs], "outputs": None, "js": REMEMBER}
-    around: dict[str, Any] = {"fn": look_around, "inputs": [run, file], "outputs": [matrix, slices, quality], **quiet}
-    entered = tab.select(enter, [asked, *inputs], [*inputs, label, place], js=WITH_ADDRESS, **quiet)
-    chosen = run.input(choose_run, [run, file, beside, label], [file, beside, label], **quiet)
+    around: dict[str, Any] = {
+        "fn": look_around, "inputs": [run, file, beside],
+        "outputs": [matrix, slices, quality, calibration], **quiet,
+    }
+    entered = tab.select(enter, [asked, *inputs], [*inputs, label, against, place], js=WITH_ADDRESS, **quiet)
+    chosen = run.input(choose_run, [run, file, beside, label], [file, beside, label, against], **quiet)
     for event in (entered, chosen, file.input(None, None, None)):
         looking = event.then(**looked)
         looking.then(**remembered)
@@ -296,14 +213,15 @@ def build_errors_tab(tab: gr.Tab) -> None:
     filtered = [
         gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
               place, js=FIRST_PAGE),
-        gr.on([matrix.input, slices.input], None, [place, rule], [place, rule], js=WITH_RULE),
+        gr.on([matrix.input, slices.input, clusters.input], None, [place, rule], [place, rule], js=WITH_RULE),
         gr.on([listed.input, doubtful.input], None, place, place, js="(place) => [{ ...place, ...volta.picked() }]"),
     ]
     for event in filtered:
         looking = event.then(**looked)
         looking.then(**remembered)
         looking.then(**edited).then(**examined).then(**judged).then(**taught)
-    gr.on([label.input, method.input], **examined)
+    beside.input(**around)
+    gr.on([label.input, against.input, method.input, second.input], **examined)
     # Not `input`, which a paste does not fire.
     whatif.change(
         try_edit, [whatif, place, run, file, label, method], answer, trigger_mode="always_last",

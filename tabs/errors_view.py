@@ -10,12 +10,11 @@ import numpy as np
 from analysis.attribution import Attribution
 from analysis.compare import accuracy_estimate
 from analysis.edits import Sentence, Trial
-from analysis.errors import reliability
 from analysis.examples import Examples
 from analysis.faithfulness import Faithfulness
 from analysis.findings import Finding
 from analysis.rules import is_about_text, label_condition, readable
-from analysis.slices import Slice
+from analysis.slices import Cluster, Slice
 from pipeline.metrics import compute_metrics
 from reports.words import say
 from tabs.runs_view import MAX_MATRIX_LABELS
@@ -126,16 +125,38 @@ def _slice_table(label: str, slices: Sequence[Slice]) -> Block:
     return {**table(label, heads, rows), "picks": [[{"rule": each.rule}] for each in slices]}
 
 
+def became_block(other: str, phenomena: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> Block:
+    """What became of the errors of another run, by phenomenon; a click shows them."""
+    every = {"": np.ones(len(next(iter(masks.values()))), bool), **phenomena}
+    kept = {name: has for name, has in every.items() if has.any()}
+    rows = [
+        [readable(name) if name else say("errors.all"), count(int(has.sum())),
+         *(count(int((has & inside).sum())) for inside in masks.values())]
+        for name, has in kept.items()
+    ]
+    picks = [[None, None, *({"rule": f"{name} & {what}" if name else what} for what in masks)] for name in kept]
+    heads = [column("slice", "text"), *columns("number", "n", "fixed", "broken", "still_wrong")]
+    return {**table(say("errors.became", other=other), heads, rows), "picks": picks}
+
+
+def cluster_blocks(clusters: Sequence[Cluster]) -> list[Block]:
+    """Errors grouped by meaning; a click shows a group."""
+    if not clusters:
+        return [text(say("errors.no_errors"), "hint")]
+    rows = [(", ".join(each.words) or "…", count(len(each.rows)), number(each.share)) for each in clusters]
+    picks = [[{"rule": f"cluster_{index}"}] for index in range(len(clusters))]
+    heads = [column("typical", "text"), *columns("number", "n", "share")]
+    return [{**table(say("errors.clusters"), heads, rows), "picks": picks}]
+
+
 def quality_blocks(examples: Examples) -> list[Block]:
     """Per label, which way the errors go, and whether its confidence can be believed."""
     predictions = examples.predictions
     metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
-    bins = [(f"{number(each.confidence)}", number(each.accuracy), count(each.n)) for each in reliability(examples)]
     ece = say("errors.ece", ece=number(metrics["ece"]))
     return [
         per_label_table(say("errors.per_label", n=count(len(predictions.texts))), metrics["per_label"]),
         *([text(_which_way(examples), "note")] if len(predictions.label_names) == 2 else []),
-        table(say("errors.reliability"), columns("number", "confidence", "accuracy", "n"), bins),
         text(ece, "note"),
     ]
 

@@ -14,6 +14,7 @@ from pipeline.predictor import Predictor
 from reports.words import say
 from tabs.access import owner_only
 from tabs.errors_data import Opened, open_predictions
+from tabs.errors_view import cluster_blocks
 from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, problem, table, text, the_run
 
 DOUBTFUL_SHOWN = 20
@@ -113,6 +114,29 @@ def build_taught_fold(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown) -> di
     filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **quiet}
     build.click(read_training, run, message, concurrency_limit=1, **quiet).then(**filled)
     return filled
+
+
+def group_errors(name: str, file: str) -> Iterator[list[Block]]:
+    """The errors by meaning: from then on each group is a rule."""
+    run = find_run(name)
+    if run is None or not file:
+        yield [text(say("errors.choose"), "hint")]
+        return
+    yield [text(say("taught.grouping"), "hint")]
+    try:
+        yield cluster_blocks(open_predictions(run, file).clusters)
+    except WorkbenchError as exception:
+        yield [problem(exception)]
+
+
+def build_clusters_fold(run: gr.Dropdown, file: gr.Dropdown) -> gr.HTML:
+    """The fold of errors by meaning. Returns the view whose clicks set a rule."""
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    with gr.Accordion(say("taught.clusters_title"), open=False, elem_id="clusters-fold"):
+        group = gr.Button(say("taught.group"), size="sm", elem_id="clusters-button", scale=0, min_width=200)
+        clusters = blocks_view("errors-clusters", live=True)
+    group.click(group_errors, [run, file], clusters, concurrency_limit=1, **quiet)
+    return clusters
 
 
 def build_labels_fold(run: gr.Dropdown, file: gr.Dropdown) -> gr.HTML:

@@ -22,8 +22,10 @@ from pipeline.runs import Run
 from pipeline.sources import bundled_run
 from tabs import errors_data
 from tabs.errors_export import export
-from tabs.errors_tab import choose_run, enter, look, look_around, open_example, sentence_to_edit, try_edit
+from tabs.errors_tab import choose_run, enter, look, look_around
 from tabs.judge_form import fill_form, save_fix, save_judgement
+from tabs.sentence_view import open_example, sentence_to_edit, try_edit
+from tabs.taught_view import doubt_labels, group_errors, who_taught
 
 RUN, FILE = "sst2-minilm", "starter/test"
 SHOWN = {
@@ -51,7 +53,7 @@ def rows(listed: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def entered(address: str) -> dict[str, Any]:
-    names = [*SHOWN, "label", "place"]
+    names = [*SHOWN, "label", "against", "place"]
     values = enter(address, None, None, None, "errors", "", False, "", "loss")
     return {name: getattr(value, "value", value) if isinstance(value, gr.Dropdown) else value
             for name, value in zip(names, values, strict=True)}
@@ -125,7 +127,8 @@ def test_without_predictions_it_says_how_to_get_some(run_root: Path, monkeypatch
 
 
 def test_a_cell_and_a_slice_carry_the_rule_that_a_click_sets(run_root: Path) -> None:
-    *_, (matrix, slices, quality) = look_around(RUN, FILE)
+    *_, (matrix, slices, quality, chart) = look_around(RUN, FILE, "")
+    assert chart["figure"]["data"][1]["x"]
     assert matrix[0]["picks"][0][2] == {"rule": "gold:negative & predicted:positive"}
     assert sum(int(cell.replace(",", "")) for row in matrix[0]["rows"] for cell in row[1:]) == 258
     assert all(pick[0]["rule"] for block in slices if "picks" in block for pick in block["picks"])
@@ -134,7 +137,7 @@ def test_a_cell_and_a_slice_carry_the_rule_that_a_click_sets(run_root: Path) -> 
 
 def test_a_sentence_is_coloured_first_then_examined(run_root: Path) -> None:
     _, _, place = looked()
-    steps = list(open_example(place, RUN, FILE, "", "", DEFAULT_METHOD))
+    steps = list(open_example(place, RUN, FILE, "", "", "", DEFAULT_METHOD, ""))
     kinds = [[block["kind"] for block in blocks] for blocks in steps]
     assert "words" in kinds[0] and "finding" not in kinds[0]
     assert "finding" in kinds[-1]
@@ -154,16 +157,18 @@ def test_what_is_typed_as_an_edit_stays_until_another_sentence_is_opened(run_roo
 
 def test_a_run_beside_it_shows_its_words_for_the_same_label(run_root: Path) -> None:
     _, _, place = looked()
-    *_, blocks = open_example(place, RUN, FILE, RUN, "negative", "occlusion")
+    *_, blocks = open_example(place, RUN, FILE, RUN, "negative", "positive", "occlusion", "gradient_x_input")
     words = [block for block in blocks if block["kind"] == "words"]
-    assert len(words) == 2 and words[0] == words[1]
+    first, second, beside = words
+    assert first == beside != second
+    assert "By gradient × input; rank agreement " in json.dumps(blocks, ensure_ascii=False)
     assert words[0]["label"] == "Evidence for and against negative"
 
 
 def test_an_example_that_is_not_there_is_one_sentence(run_root: Path) -> None:
-    [blocks] = open_example({"page": 1, "example": "test:x"}, RUN, FILE, "", "", DEFAULT_METHOD)
+    [blocks] = open_example({"page": 1, "example": "test:x"}, RUN, FILE, "", "", "", DEFAULT_METHOD, "")
     assert blocks[0]["text"] == "There is no example test:x in these predictions. Choose one from the list."
-    [blocks] = open_example(NOWHERE, RUN, FILE, "", "", DEFAULT_METHOD)
+    [blocks] = open_example(NOWHERE, RUN, FILE, "", "", "", DEFAULT_METHOD, "")
     assert blocks[0]["tone"] == "hint"
 
 
@@ -177,7 +182,7 @@ def test_an_edit_is_predicted_at_once_and_then_coloured(run_root: Path) -> None:
 
 
 def test_the_pickers_offer_what_there_is_of_a_run(run_root: Path) -> None:
-    file, beside, label = choose_run(RUN, "starter/test", RUN, "positive")
+    file, beside, label, _against = choose_run(RUN, "starter/test", RUN, "positive")
     assert (file.value, beside.value, label.value) == ("starter/test", "", "positive")
     assert [name for _, name in label.choices] == ["", "negative", "positive"]
 
@@ -207,6 +212,34 @@ def test_a_run_beside_it_gives_rules_for_what_became_of_its_errors(run: Run) -> 
     assert "There are no examples with fixed." in looked(run="copy", beside=RUN, show="all", rule="fixed")[0]
     wrong = looked(run="copy", beside=RUN, show="all", rule="still_wrong")[1][-1]["words"]
     assert wrong == looked(run="copy")[1][-1]["words"]
+    *_, (_, [became, *_], _, _) = look_around("copy", FILE, RUN)
+    assert became["rows"][0] == ["all examples", "258", "0", "0", wrong.split()[-1]]
+    assert [pick["rule"] for pick in became["picks"][1][2:]] == [
+        "contrast & fixed", "contrast & broken", "contrast & still_wrong",
+    ]
+
+
+def test_errors_are_grouped_by_meaning_and_each_group_is_a_rule(run: Run) -> None:
+    assert "is no condition of a rule" in looked(run="copy", rule="cluster_0")[0]
+    *_, [groups] = group_errors("copy", FILE)
+    total = int(looked(run="copy")[1][-1]["words"].split()[-1])
+    assert sum(int(row[1]) for row in groups["rows"]) == total
+    first = looked(run="copy", rule=groups["picks"][0][0]["rule"])[1]
+    assert first[-1]["words"].split()[-1] == groups["rows"][0][1]
+
+
+def test_doubtful_labels_are_ranked_and_are_a_rule(run: Run) -> None:
+    *_, [ranked, told, *_] = doubt_labels("copy", FILE)
+    belief = [float(row[0]) for row in ranked["rows"]]
+    assert belief == sorted(belief) and "all-MiniLM-L6-v2" in told["text"]
+    doubted = int(told["text"].split()[0])
+    assert looked(run="copy", show="all", rule="doubtful_label")[1][-1]["words"].endswith(f"of {doubted}")
+
+
+def test_without_an_index_it_is_said_how_to_learn_who_taught_it(run: Run) -> None:
+    _, _, place = looked(run="copy")
+    [hint] = who_taught(place, "copy", FILE)
+    assert "have not been read yet" in hint["text"] and hint["tone"] == "hint"
 
 
 def test_words_that_the_tokenizer_does_not_know_are_a_rule_too(run_root: Path) -> None:

@@ -171,8 +171,14 @@ def test_predict_is_the_only_public_endpoint(address: str) -> None:
     from gradio_client import Client
 
     client = Client(address, verbose=False)
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/predict"]
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/predict", "/errors", "/explain"]
     [answer] = client.predict(["good lovely film"], "tiny", api_name="/predict")
     assert answer["label"] == "positive"
     with pytest.raises(Exception, match="no run '/etc'"):
         client.predict(["good lovely film"], "/etc", api_name="/predict")
+    told = client.predict("not a good film", "tiny", api_name="/explain")
+    assert [each["word"] for each in told["words"]] == ["not", "a", "good", "film"] and told["findings"]
+    with pytest.raises(AppError, match="There is no run '/etc' with a trained model."):
+        client.predict("x", "/etc", api_name="/explain")
+    errors = client.predict("sst2-minilm", "contrast", 3, api_name="/errors")
+    assert len(errors) <= 3 and all(each["gold"] != each["predicted"] for each in errors)
