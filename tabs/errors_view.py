@@ -13,6 +13,7 @@ from analysis.edits import Sentence, Trial
 from analysis.examples import Examples
 from analysis.faithfulness import Faithfulness
 from analysis.findings import Finding
+from analysis.phenomena import PHENOMENA
 from analysis.rules import is_about_text, label_condition, readable
 from analysis.slices import Cluster, Slice
 from pipeline.metrics import compute_metrics
@@ -122,7 +123,13 @@ def _slice_table(label: str, slices: Sequence[Slice]) -> Block:
         )
         for each in slices
     ]
-    return {**table(label, heads, rows), "picks": [[{"rule": each.rule}] for each in slices]}
+    return {**table(label, heads, rows), "picks": [[_rule_pick(each.rule)] for each in slices]}
+
+
+def _rule_pick(rule: str) -> dict[str, str]:
+    """What a click sets, and on hover what a phenomenon's own rule says."""
+    known = PHENOMENA.get(rule)
+    return {"rule": rule, "help": known.rule} if known else {"rule": rule}
 
 
 def became_block(other: str, phenomena: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> Block:
@@ -134,7 +141,10 @@ def became_block(other: str, phenomena: dict[str, np.ndarray], masks: dict[str, 
          *(count(int((has & inside).sum())) for inside in masks.values())]
         for name, has in kept.items()
     ]
-    picks = [[None, None, *({"rule": f"{name} & {what}" if name else what} for what in masks)] for name in kept]
+    picks = [
+        [_rule_pick(name) if name else None, None, *({"rule": f"{name} & {what}" if name else what} for what in masks)]
+        for name in kept
+    ]
     heads = [column("slice", "text"), *columns("number", "n", "fixed", "broken", "still_wrong")]
     return {**table(say("errors.became", other=other), heads, rows), "picks": picks}
 

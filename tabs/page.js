@@ -18,6 +18,7 @@ window.volta = (() => {
   const picked = () => pickedLast;
   const pickButton = (text, value) => {
     const button = make("button", "volta-pick", text);
+    if (value?.help) button.title = value.help;
     button.addEventListener("click", () => button.dispatchEvent(new CustomEvent("volta-pick", { detail: value, bubbles: true })));
     return button;
   };

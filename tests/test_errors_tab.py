@@ -131,7 +131,8 @@ def test_a_cell_and_a_slice_carry_the_rule_that_a_click_sets(run_root: Path) -> 
     assert chart["figure"]["data"][1]["x"]
     assert matrix[0]["picks"][0][2] == {"rule": "gold:negative & predicted:positive"}
     assert sum(int(cell.replace(",", "")) for row in matrix[0]["rows"] for cell in row[1:]) == 258
-    assert all(pick[0]["rule"] for block in slices if "picks" in block for pick in block["picks"])
+    picks = [pick[0] for block in slices if "picks" in block for pick in block["picks"]]
+    assert all(pick["rule"] for pick in picks) and any(pick.get("help", "").startswith("Has ") for pick in picks)
     assert "false positives" in json.dumps(quality)
 
 
