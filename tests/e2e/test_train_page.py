@@ -22,6 +22,8 @@ PLOT = "document.querySelector('#loss-chart .volta-plot')"
 def open_train(page: Page, address: str, run: str = "") -> None:
     page.goto(f"{address}/?tab=train{f'&run={run}' if run else ''}")
     expect(page.locator("#train-command")).to_contain_text("python -m pipeline train")
+    # The form is what the browser kept, then: values that were typed before would be overwritten by those.
+    page.wait_for_function("() => localStorage.getItem('volta-train-form')")
 
 
 def open_fold(page: Page, elem_id: str) -> None:
