@@ -53,6 +53,7 @@ class Sentence:
     label: str                  # the predicted one
     probability: float
     gold: str | None            # None: not known
+    substitutes: Callable[[str], Iterator[Edit]] | None = None      # beside the lexicon's
 
     @property
     def is_error(self) -> bool:
@@ -76,10 +77,16 @@ class Sentence:
         ]
 
 
-def examine(predictor: Predictor, text: str, gold: str | None = None) -> Sentence:
+def examine(
+    predictor: Predictor,
+    text: str,
+    gold: str | None = None,
+    substitutes: Callable[[str], Iterator[Edit]] | None = None,
+) -> Sentence:
     [text] = predictor.cleaned([text])
     [prediction] = predictor.predict([text])
-    return Sentence(predictor, text, prediction.label, prediction.probabilities[prediction.label], gold)
+    probability = prediction.probabilities[prediction.label]
+    return Sentence(predictor, text, prediction.label, probability, gold, substitutes)
 
 
 # Turns
@@ -165,7 +172,7 @@ def smallest_flips(sentence: Sentence) -> list[Trial]:
         return []
     beam = [Edit("", sentence.text, 0)]
     for _ in range(MAX_CHANGES):
-        trials = sentence.ask(_changed_once_more(beam))
+        trials = sentence.ask(_changed_once_more(beam, sentence.substitutes))
         if flips := [trial for trial in trials if sentence.flips(trial)]:
             return sorted(flips, key=lambda trial: (" for " not in trial.what, -trial.probability))[:MAX_FLIPS]
         nearest = sorted(trials, key=lambda trial: trial.shift)[:BEAM]
@@ -173,10 +180,12 @@ def smallest_flips(sentence: Sentence) -> list[Trial]:
     return []
 
 
-def _changed_once_more(beam: list[Edit]) -> list[Edit]:
-    changes: list[Callable[[str], Iterator[Edit]]] = [substitutions, deletions]
+def _changed_once_more(beam: list[Edit], others: Callable[[str], Iterator[Edit]] | None) -> list[Edit]:
     found: dict[str, Edit] = {}
     for before in beam:
+        changes: list[Callable[[str], Iterator[Edit]]] = [substitutions, deletions]
+        if others and not before.num_changes:       # a pass of a second model for each word: once is enough
+            changes.insert(1, others)
         for edit in (edit for change in changes for edit in change(before.text)):
             what = f"{before.what}, {edit.what}" if before.what else edit.what
             found.setdefault(edit.text, Edit(what, edit.text, before.num_changes + 1))

@@ -10,6 +10,7 @@ from analysis.context import what_others_say
 from analysis.edits import examine, smallest_flips
 from analysis.faithfulness import faithfulness
 from analysis.findings import cause_of, findings
+from analysis.masked_words import masked_words
 from analysis.neighbors import influences, nearest
 from analysis.training_index import TrainingIndex, open_index
 from pipeline.predictor import Predictor
@@ -32,7 +33,7 @@ def explained(
     [prediction] = predictor.predict([text])
     found = attribute(predictor, text, label, against, method)
     measured = faithfulness(predictor, found)
-    sentence = examine(predictor, text, gold)
+    sentence = examine(predictor, text, gold, masked_words(run))
     training = open_index(run)
     told = [*findings(sentence), *what_others_say(sentence, found, training, {})]
     return {

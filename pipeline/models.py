@@ -92,6 +92,19 @@ def load_classifier(base: str, device: torch.device) -> tuple[PreTrainedModel, P
     return model.eval(), load_tokenizer(base)
 
 
+def load_masked_lm(base: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase] | None:
+    """A model with its masked-language-modelling head, in fp32 and eval mode; None where its weights have none.
+
+    Raises: ModelError when it is not found or cannot be loaded.
+    """
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    model_config = _from_pretrained(AutoConfig, base)
+    if not any(name.endswith("ForMaskedLM") for name in model_config.architectures or []):
+        return None
+    return _load_weights(AutoModelForMaskedLM, base, device, config=model_config).eval(), load_tokenizer(base)
+
+
 def label_names_of(model_config: PretrainedConfig) -> list[str]:
     """Label names in the order of their ids, (C,); a config.json may list them in any other."""
     names: dict[int, str] = dict(model_config.id2label)     # type: ignore[arg-type]

@@ -150,10 +150,10 @@ def build_errors_tab(tab: gr.Tab) -> None:
         sort = gr.Dropdown(sorts, value="loss", label=say("errors.sorted"), elem_id="errors-sort", **small)
         regex = gr.Checkbox(label=say("errors.regex"), elem_id="errors-regex", min_width=220)
     with gr.Row():
-        with gr.Column(min_width=300):
+        with gr.Column(scale=2, min_width=300):
             summary = blocks_view("errors-summary", live=True)
             matrix = blocks_view("errors-matrix")
-        with gr.Column(scale=2, min_width=300):
+        with gr.Column(scale=3, min_width=300):
             slices = blocks_view("errors-slices")
     with gr.Row():
         with gr.Column(min_width=300):

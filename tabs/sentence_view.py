@@ -13,6 +13,7 @@ from analysis.context import what_others_say
 from analysis.edits import examine, smallest_flips
 from analysis.faithfulness import faithfulness
 from analysis.findings import findings
+from analysis.masked_words import masked_words
 from analysis.training_index import open_index
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.jobs import is_taken
@@ -82,7 +83,7 @@ def _examined(opened: Opened, row: int, file: str, beside: Run | None, asked: As
         told += _second_method(predictor, found, asked)
     if beside:
         told += _beside(beside, sentence_text, found.label, asked.method)
-    sentence = examine(predictor, sentence_text, gold)
+    sentence = examine(predictor, sentence_text, gold, masked_words(run))
     experiments = list(findings(sentence))
     yield [*blocks, *told, *finding_blocks(sentence, experiments)]
     others = predicted_by_others(run, file, predictions.example_ids[row])
