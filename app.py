@@ -8,10 +8,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import sys
 import threading
+from html import escape
 
 import gradio as gr
 from starlette.middleware import Middleware
 
+from pipeline.catalog import run_names
 from pipeline.serving import query_route
 from pipeline.sources import PROJECT_ROOT, run_root
 from reports.words import say
@@ -55,8 +57,11 @@ def build_in_one_language() -> Page:
 
 
 def asked_tab(request: gr.Request) -> gr.Tabs:
-    """The tab that the page's address names."""
+    """The tab that the page's address names. An address may be older than the run that it names: that is said."""
     asked = request.query_params.get("tab")
+    known = run_names()
+    if gone := [name for name in request.query_params.get("run", "").split(",") if name and name not in known]:
+        gr.Info(escape(say("page.no_run", run=gone[0][:80])), title="Volta")
     return gr.Tabs(selected=asked if asked in ("predict", "train", "runs", "errors") else "predict")
 
 

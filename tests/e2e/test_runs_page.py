@@ -173,3 +173,9 @@ def test_nothing_overflows_on_a_narrow_screen(context: BrowserContext, address: 
     expect(page.locator("#runs-chart-0 .volta-plot svg").first).to_be_visible()
     expect(page.locator("#runs-details")).to_contain_text("Confusion matrix")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_link_to_a_run_that_is_gone_says_so(page: Page, address: str) -> None:
+    page.goto(f"{address}/?tab=runs&run=%3Cb%3Egone")
+    expect(page.get_by_text("There is no run '<b>gone' here any more: another one is shown.")).to_be_visible()
+    expect(box(page, "tiny")).to_be_visible()
