@@ -423,10 +423,11 @@ window.volta = (() => {
     const changed = (part) => (part(clicked) ? (part(clicked) === part(rule) ? "" : part(clicked)) : part(rule));
     return [changed(ofLabels), changed(others)].filter(Boolean).join(" & ");
   };
-  const remember = (tab, run) => {
+  const remember = (tab, run, beside) => {
     if (!opened) return;
     const url = new URL(location.href);
     ofErrors.forEach((name) => url.searchParams.delete(name));
+    if (beside) url.searchParams.set("beside", beside);
     if (run) url.searchParams.set("run", run);
     else if (run === "" || url.searchParams.get("tab") !== tab) url.searchParams.delete("run"); // none, or another tab's
     url.searchParams.set("tab", tab);

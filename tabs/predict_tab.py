@@ -28,7 +28,6 @@ from tabs.shared import (
     number,
     problem,
     read_kept,
-    remember_in_url,
     runs_to_predict_with,
     tab_heading,
     table,
@@ -47,6 +46,7 @@ EXAMPLES = {
 }
 KEPT_TEXT, KEPT_TRIES = "predict-text", "predict-tries"     # the browser's keys of what was typed last, and kept
 MAX_TRIES = 10
+REMEMBER = "(run, other) => volta.remember('predict', run, other)"
 NOBODY = ""  # value of the picker of a second model
 
 _ready: set[str] = set()  # runs that have predicted in this process: the others are announced as loading
@@ -156,7 +156,18 @@ def other_choices(run: str | None, other: str) -> Any:
         return gr.skip()
     runs = [name for name in runs_to_predict_with() if name != run]
     choices = [(say("page.none"), NOBODY), *((run, run) for run in runs)]
-    return gr.Dropdown(choices=choices, value=other if other in runs else NOBODY)
+    # A choice is left alone where it can stay: the one of the address may come meanwhile.
+    known = other == NOBODY or other in runs
+    return gr.Dropdown(choices=choices) if known else gr.Dropdown(choices=choices, value=NOBODY)
+
+
+def asked_other(run: str | None, request: gr.Request) -> Any:
+    """The second model that the page's address names."""
+    query = request.query_params
+    asked = query.get("beside") if query.get("tab", "predict") == "predict" else None
+    if asked is None or asked == run or asked not in runs_to_predict_with():
+        return gr.skip()
+    return gr.Dropdown(choices=[(say("page.none"), NOBODY), (asked, asked)], value=asked)
 
 
 def label_choices(run: str | None, label: str) -> Any:
@@ -297,9 +308,10 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
     demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
     demo.load(show_kept_tries, tries, [tries, kept], js=read_kept(KEPT_TRIES), **quiet)
-    demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet).then(
-        label_choices, [run, label], label, **quiet
-    ).then(**explained).then(code_examples, run, [curl, python], **quiet)
+    opened = demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet)
+    opened = opened.then(label_choices, [run, label], label, **quiet).then(asked_other, run, other, **quiet)
+    opened = opened.then(other_choices, [run, other], other, **quiet).then(**explained)
+    opened.then(code_examples, run, [curl, python], **quiet)
     gr.on(
         [typed.change, typed.submit, run.change, button.click],
         predict_page,
@@ -320,9 +332,8 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         None, tries, None, js=write_kept(KEPT_TRIES)
     )
     gr.on([typed.input, typed.blur], None, typed, None, js=write_kept(KEPT_TEXT))
-    run.input(None, run, None, js=remember_in_url("predict"))
+    gr.on([run.input, other.input, tab.select], None, [run, other], None, js=REMEMBER)
     run.change(code_examples, run, [curl, python], **quiet)
-    tab.select(None, run, None, js=remember_in_url("predict"))
     tab.select(refresh_runs, run, run, **quiet)
     gr.on([demo.load, tab.select, run.change], other_choices, [run, other], other, **quiet)
     gr.api(predict_endpoint, api_name="predict", concurrency_limit=None)

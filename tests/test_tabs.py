@@ -211,7 +211,7 @@ def test_every_event_but_the_named_endpoint_is_private(run_root: Path) -> None:
     import app
 
     events = app.build_page().fns.values()
-    assert [event.api_name for event in events if event.api_visibility != "private"] == ["predict"]
+    assert [event.api_name for event in events if event.api_visibility != "private"] == ["predict", "errors", "explain"]
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,9 @@ def test_a_second_model_answers_beside_the_first(predict_page: Page) -> None:
     expect(beside.locator(".volta-words span").first).to_have_text("I")
     predict_page.locator("#predict-text textarea").fill("a lovely film")
     expect(beside.locator(".volta-words span")).to_have_text(["a", "lovely", "film"])
+    predict_page.reload()
+    expect(predict_page.locator("#predict-other input")).to_have_value("sst2-minilm")
+    expect(beside.locator(".volta-words span").first).to_be_visible()
 
 
 def test_a_file_of_texts_comes_back_with_predictions(predict_page: Page, tmp_path: Path) -> None:
