@@ -186,17 +186,16 @@ def build_errors_tab(tab: gr.Tab) -> None:
     inputs = [run, file, beside, show, search, regex, rule, sort]
     build_export(inputs)
 
-
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
     looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
     examined: dict[str, Any] = {
         "fn": open_example, "inputs": [place, run, file, beside, label, against, method, second], "outputs": sentence,
-        "concurrency_limit": None, "trigger_mode": "always_last", **quiet,
+        "trigger_mode": "always_last", **quiet,
     }
-    asked, shown_to_edit = gr.JSON(visible=False), gr.State([])
+    # What is open: run, file, example. Only where that changes are the boxes of edits and notes filled anew.
+    asked, opened = gr.JSON(visible=False), gr.State([])
     edited: dict[str, Any] = {
-        "fn": sentence_to_edit, "inputs": [place, run, file, shown_to_edit], "outputs": [whatif, shown_to_edit],
-        **quiet,
+        "fn": sentence_to_edit, "inputs": [place, run, file, opened], "outputs": [whatif, opened], **quiet
     }
     remembered: dict[str, Any] = {"fn": None, "inputs": [place, *inputs], "outputs": None, "js": REMEMBER}
     around: dict[str, Any] = {
@@ -208,7 +207,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in (entered, chosen, file.input(None, None, None)):
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**edited).then(**examined).then(**judged).then(**taught)
+        looking.then(**edited)
         looking.then(**around)
     filtered = [
         gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
@@ -219,11 +218,12 @@ def build_errors_tab(tab: gr.Tab) -> None:
     for event in filtered:
         looking = event.then(**looked)
         looking.then(**remembered)
-        looking.then(**edited).then(**examined).then(**judged).then(**taught)
+        looking.then(**edited)
+    opened.change(**examined)
+    opened.change(**judged).then(**taught)
     beside.input(**around)
-    gr.on([label.input, against.input, method.input, second.input], **examined)
+    gr.on([label.input, against.input, method.input, second.input, beside.input], **examined)
     # Not `input`, which a paste does not fire.
     whatif.change(
-        try_edit, [whatif, place, run, file, label, method], answer, trigger_mode="always_last",
-        concurrency_limit=None, **quiet,
+        try_edit, [whatif, place, run, file, label, method], answer, trigger_mode="always_last", **quiet
     )

@@ -138,3 +138,12 @@ def test_the_list_leaves_the_page_as_html_in_colour(tiny_page: Page, tmp_path: P
     report.set_content((tmp_path / "out.html").read_text(encoding="utf-8"))
     word = report.locator("article span").filter(has_text="lovely").first
     expect(word).to_have_css("background-color", re.compile("rgba"))
+
+
+def test_a_note_that_is_not_kept_yet_survives_a_search(tiny_page: Page) -> None:
+    tiny_page.locator("#judge-fold button").first.click()
+    tiny_page.locator("#judge-note textarea").fill("half a thought")
+    tiny_page.locator("#errors-search input, #errors-search textarea").fill("good")
+    expect(tiny_page.locator("#errors-list")).to_contain_text("good")
+    expect(tiny_page).to_have_url(re.compile("search=good"))
+    expect(tiny_page.locator("#judge-note textarea")).to_have_value("half a thought")
