@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = ["pipeline", "analysis", "reports", "tabs", "app"]         # each may import itself and what stands before it
 BESIDE = ["benchmarks", "tests"]                                    # may import everything; no layer may import them
-HEAVY = {"torch", "transformers", "captum", "sklearn", "datasets", "accelerate"}   # a second or more each
+HEAVY = {"torch", "transformers", "captum", "sklearn", "datasets", "accelerate", "cleanlab"}   # a second or more each
 HOMES = {"gradio": {"tabs", "app"}, "plotly": {"reports"}}          # the only layers that may import these
 MAX_LINES = 350
 

@@ -146,20 +146,25 @@ def test_an_example_is_marked_where_another_label_is_near(predictor: Predictor, 
         assert {TEXTS.index(example.text) for example in found if example.opposite_nearby} == marked
 
 
-def test_only_the_ten_nearest_can_mark_an_example(predictor: Predictor, index: TrainingIndex) -> None:
+@pytest.mark.parametrize("num_positive, marked", [(10, {"positive", "negative"}), (11, {"negative"})])
+def test_only_the_ten_nearest_can_mark_an_example(
+    predictor: Predictor, index: TrainingIndex, num_positive: int, marked: set[str]
+) -> None:
+    """One negative example beside many positive ones that are all alike."""
+    n = num_positive + 1
     many = TrainingIndex(
-        example_ids=pa.chunked_array([[f"train:{row}" for row in range(12)]]),
-        texts=pa.chunked_array([["good"] * 12]),
-        label_ids=np.array([1] * 11 + [0]),
-        features=np.repeat(index.features[:1], 12, axis=0),
-        errors=np.repeat(index.errors[:1], 12, axis=0),
-        gradient_lengths=np.ones(12),
-        embeddings=np.array([[1, 0]] * 11 + [[0.96, 0.28]], dtype=np.float16),
+        example_ids=pa.chunked_array([[f"train:{row}" for row in range(n)]]),
+        texts=pa.chunked_array([["good"] * n]),
+        label_ids=np.array([1] * num_positive + [0]),
+        features=np.repeat(index.features[:1], n, axis=0),
+        errors=np.repeat(index.errors[:1], n, axis=0),
+        gradient_lengths=np.ones(n),
+        embeddings=np.array([[1, 0]] * num_positive + [[0.96, 0.28]], dtype=np.float16),
         encoder="none",
         nearby=0.9,
     )
-    found = [example for side in influences(many, predictor, TEXT, 1, k=12) for example in side]
-    assert {example.label for example in found if example.opposite_nearby} == {"negative"}
+    found = [example for side in influences(many, predictor, TEXT, 1, k=n) for example in side]
+    assert {example.label for example in found if example.opposite_nearby} == marked
 
 
 def test_words_are_counted_whole_in_any_case_and_by_label() -> None:

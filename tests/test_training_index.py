@@ -19,7 +19,7 @@ from pipeline.data import load_splits
 from pipeline.exceptions import DataError, ModelError, RunError, StorageError
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
-from tests.tiny_encoders import FAMILIES, SENTENCES, saved
+from tests.tiny_encoders import FAMILIES, SENTENCES, build, saved
 
 
 @pytest.fixture
@@ -84,6 +84,11 @@ def test_the_last_layer_of_every_family_makes_the_logits_of_its_features(
     layer = last_layer(predictor.model)
     logits = layer(torch.from_numpy(features_of(predictor, SENTENCES))).detach().numpy()
     assert logits == pytest.approx(predictor.logits(SENTENCES)[0], abs=1e-5)
+
+
+def test_as_many_labels_as_features_do_not_hide_the_last_layer(tiny_model: Path) -> None:
+    model = build(tiny_model, [str(label) for label in range(32)])
+    assert last_layer(model) is model.classifier
 
 
 def test_errors_are_the_gradient_of_the_loss_by_the_logits(tiny_classifier: Path) -> None:
