@@ -36,7 +36,8 @@ def about_other_runs(sentence: Sentence, predicted: Mapping[str, str]) -> Iterat
     own = 2 * len(right) >= len(predicted)
     yield Finding(
         kind="other runs",
-        claim="It is this run's own error: others get it right." if own else "Other runs err here, too.",
+        claim="It is this run's own error: others get it right." if own
+        else "Not this run alone: others err here, too.",
         test="Fewer than half of the other runs would get it right.",
         held=own,
         evidence=f"{len(right)} of {len(predicted)} other runs say {sentence.gold}"
@@ -52,7 +53,8 @@ def about_gold_label(sentence: Sentence, neighbours: list[Taught]) -> Iterator[F
     doubtful = 2 * agree < len(neighbours)
     yield Finding(
         kind="gold label",
-        claim=f"The gold label {sentence.gold} may be wrong." if doubtful else "It is not the gold label.",
+        claim=f"The gold label {sentence.gold} may be wrong." if doubtful
+        else "Not the gold label: its neighbours share it.",
         test=f"At least half of its {len(neighbours)} nearest training examples would have the label {sentence.gold}.",
         held=doubtful,
         evidence=f"{agree} of {len(neighbours)} have it; the nearest: '{neighbours[0].text}' ({neighbours[0].label}, "
@@ -63,8 +65,8 @@ def about_gold_label(sentence: Sentence, neighbours: list[Taught]) -> Iterator[F
         close = opposite is neighbours[0]
         yield Finding(
             kind="opposite neighbour",
-            claim="A training example with another label sits next to it." if close
-            else "The training examples with another label are not the nearest ones.",
+            claim="The training example next to it has another label." if close
+            else "Not its nearest training example: that has the gold label.",
             test="The nearest training example would have the gold label.",
             held=close,
             evidence=f"'{opposite.text}' ({opposite.label}, cosine {opposite.score:.2f}).",

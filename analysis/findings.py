@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from analysis.clauses import Negation, Turn, negations_of, turn_of
@@ -19,6 +19,7 @@ from analysis.edits import (
     opposite_edits,
     spelled_right,
 )
+from analysis.lexicon import SPELLINGS
 
 MAX_NEGATIONS = 3
 
@@ -33,7 +34,8 @@ class Finding:
     held: bool | None               # None: nothing was tested, it is only told
     evidence: str = ""
     trials: tuple[Trial, ...] = ()  # what was tried
-    is_cause: bool = False          # of an error: its edit changed the prediction as it predicts
+    is_cause: bool = False          # of an error: its edit changed the prediction to the gold label
+    strength: float = 0.0           # of a cause: the probability of the gold label after its best edit
 
 
 def findings(sentence: Sentence) -> Iterator[Finding]:
@@ -42,9 +44,15 @@ def findings(sentence: Sentence) -> Iterator[Finding]:
         yield from question(sentence)
 
 
-def cause_of(found: list[Finding]) -> str:
-    """The first confirmed cause in a sentence, or that there is none."""
-    return next((finding.claim for finding in found if finding.is_cause), "No cause confirmed.")
+def main_cause(found: Iterable[Finding]) -> Finding | None:
+    """The confirmed cause that is named first: the wrong half of a turn, else the one with the strongest edit."""
+    causes = [finding for finding in found if finding.is_cause]
+    return max(causes, key=lambda finding: (finding.kind == "turn", finding.strength), default=None)
+
+
+def cause_of(found: Iterable[Finding]) -> str:
+    cause = main_cause(found)
+    return cause.claim if cause else "No cause confirmed."
 
 
 def about_turn(sentence: Sentence) -> Iterator[Finding]:
@@ -59,15 +67,24 @@ def about_turn(sentence: Sentence) -> Iterator[Finding]:
     cue = sentence.text[slice(*turn.cue)]
     trials = sentence.ask(cue_edits(sentence.text, turn))
     flips = [trial for trial in trials if sentence.flips(trial)]
-    yield Finding(
-        kind="turn word",
-        claim=f"The word '{cue}' itself decides." if flips else f"The word '{cue}' itself does not decide.",
-        test="Another word in its place, or none, would leave the prediction as it is.",
-        held=bool(flips),
-        evidence=_told(flips or trials),
-        trials=tuple(trials),
-        is_cause=sentence.is_error and bool(flips),
+    most = 2 * len(flips) > len(trials)
+    yield _judged(
+        sentence, "turn word", most,
+        claim=f"It is the word '{cue}' itself." if most else f"Not the word '{cue}' itself.",
+        test="Most other words in its place, or none there, would leave the prediction as it is.",
+        evidence=f"{len(flips)} of {len(trials)} change it: {_told(trials)}",
+        trials=trials,
     )
+    if cue.lower() in SPELLINGS:
+        [plain, *_] = trials        # 'but' for 'bt' comes first
+        unread = sentence.flips(plain)
+        yield _judged(
+            sentence, "turn unread", unread,
+            claim=f"'{cue}' is not read as a turn." if unread else f"Not the spelling of '{cue}'.",
+            test=f"{plain.what} would leave the prediction as it is.",
+            evidence=_told([plain]),
+            trials=[plain],
+        )
 
 
 def _followed_half(sentence: Sentence, turn: Turn, carrier: Trial, other: Trial, trials: list[Trial]) -> Finding:
@@ -86,11 +103,13 @@ def _followed_half(sentence: Sentence, turn: Turn, carrier: Trial, other: Trial,
     return Finding(
         kind="turn",
         claim=claim,
-        test="The half that it follows would be predicted otherwise alone, or the other half alike.",
-        held=follows_other,
+        test="The half that it follows would be predicted otherwise alone, or the other half alike." if follows_other
+        else "",
+        held=True if follows_other else None,       # else there is nothing to rule out: it is what was seen
         evidence=_told([carrier, other]),
         trials=tuple(trials),
         is_cause=sentence.is_error and wrongly,
+        strength=carrier.probability,
     )
 
 
@@ -103,14 +122,12 @@ def _about_negation(sentence: Sentence, negation: Negation) -> Iterator[Finding]
     cue = sentence.text[slice(*negation.cue)]
     without, *others = sentence.ask(negation_edits(sentence.text, negation))
     turns_on_it = sentence.flips(without)
-    yield Finding(
-        kind="negation",
-        claim=f"It turns on the negation '{cue}'." if turns_on_it else f"The negation '{cue}' does not decide.",
+    yield _judged(
+        sentence, "negation", turns_on_it,
+        claim=f"It turns on the negation '{cue}'." if turns_on_it else f"Not the negation '{cue}'.",
         test=f"Without '{cue}' the prediction would stay as it is.",
-        held=turns_on_it,
         evidence=_told([without, *others]),
-        trials=(without, *others),
-        is_cause=sentence.is_error and turns_on_it,
+        trials=[without, *others],
     )
     if negation.spelled:
         [spelled] = [trial for trial in others if trial.what.startswith(f"'{negation.spelled}'")]
@@ -121,14 +138,12 @@ def _about_negation(sentence: Sentence, negation: Negation) -> Iterator[Finding]
 
 def _unread(sentence: Sentence, cue: str, instead: str, trials: list[Trial]) -> Finding:
     flips = [trial for trial in trials if sentence.flips(trial)]
-    return Finding(
-        kind="negation unread",
-        claim=f"'{cue}' is not read as a negation." if flips else f"'{cue}' is read as well as its plain form.",
+    return _judged(
+        sentence, "negation unread", bool(flips),
+        claim=f"'{cue}' is not read as a negation." if flips else f"Not how '{cue}' is read.",
         test=f"The sentence {instead} would be predicted as it is now.",
-        held=bool(flips),
         evidence=_told(flips or trials),
-        trials=tuple(trials),
-        is_cause=sentence.is_error and bool(flips),
+        trials=trials,
     )
 
 
@@ -138,14 +153,12 @@ def about_spelling(sentence: Sentence) -> Iterator[Finding]:
         return
     [trial] = sentence.ask([Edit("the spelling corrected", corrected)])
     flips = sentence.flips(trial)
-    yield Finding(
-        kind="spelling",
-        claim="The spelling decides." if flips else "The spelling does not decide.",
+    yield _judged(
+        sentence, "spelling", flips,
+        claim="It is the spelling." if flips else "Not the spelling.",
         test="With the spelling corrected the prediction would stay as it is.",
-        held=flips,
         evidence=f"'{trial.text}': {_verdict(trial)}.",
-        trials=(trial,),
-        is_cause=sentence.is_error and flips,
+        trials=[trial],
     )
 
 
@@ -153,19 +166,34 @@ def about_words(sentence: Sentence) -> Iterator[Finding]:
     """Is there a single word without which it would be predicted otherwise?"""
     if not 1 < len(WORD.findall(sentence.text)) <= MAX_WORDS:
         return
-    trials = sorted(sentence.ask(deletions(sentence.text)), key=lambda trial: trial.shift)
+    turn = turn_of(sentence.text)
+    cues = [negation.cue for negation in negations_of(sentence.text)] + ([turn.cue] if turn else [])
+    asked = {sentence.text[slice(*cue)] for cue in cues}        # have findings of their own
+    edits = [edit for edit in deletions(sentence.text) if edit.what.removeprefix("without ").strip("'") not in asked]
+    trials = sorted(sentence.ask(edits), key=lambda trial: trial.shift)
     if not trials:
         return
     flips = [trial for trial in trials if sentence.flips(trial)]
-    word = trials[0].what.removeprefix("without ")
-    yield Finding(
-        kind="word",
-        claim=f"It turns on the single word {word}." if flips else "No single word decides.",
+    nearest, *_ = flips or trials
+    word = nearest.what.removeprefix("without ")
+    yield _judged(
+        sentence, "word", bool(flips),
+        claim=f"It turns on the single word {word}." if flips else f"Not one word alone; {word} comes nearest.",
         test=f"Without {word if flips else 'any one word'} the prediction would stay as it is.",
-        held=bool(flips),
-        evidence=_told((flips or trials)[:3]),
-        trials=tuple(trials[:5]),
-        is_cause=sentence.is_error and bool(flips),
+        evidence=f"{len(trials)} words were left out, each by itself; {_told((flips or trials)[:3])}",
+        trials=trials[:5],
+    )
+
+
+def _judged(
+    sentence: Sentence, kind: str, held: bool, *, claim: str, test: str, evidence: str, trials: list[Trial]
+) -> Finding:
+    """A finding whose experiment has been made; it is a cause where that mends an error."""
+    right = [trial.probability for trial in trials if sentence.flips(trial)]
+    return Finding(
+        kind, claim, test, held, evidence, tuple(trials),
+        is_cause=held and sentence.is_error,
+        strength=max(right, default=0.0),
     )
 
 

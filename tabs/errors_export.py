@@ -32,6 +32,7 @@ def export(kind: str, *asked: Any) -> Iterator[tuple[list[Block], Any]]:
             return
         opened, rows, inside = found
         known = judgements(run, *file.split("/"))
+        total = len(rows)
         told = [{**line, **_judged(known.get(line["example_id"]))} for line in lines(opened.examples, rows.tolist())]
         target = download_folder() / f"{run.name}-{file.replace('/', '-')}.{kind}"
         if kind == "html":
@@ -47,7 +48,8 @@ def export(kind: str, *asked: Any) -> Iterator[tuple[list[Block], Any]]:
         else:
             written = csv_of(told) if kind == "csv" else json_lines_of(told)
         target.write_text(written, encoding="utf-8", newline="")
-        words = say("export.done", n=count(len(told)), file=target.name)
+        capped = f" {say('export.capped', total=count(total))}" if len(told) < total else ""
+        words = say("export.done", n=count(len(told)), file=target.name) + capped
         yield [text(words, "note")], gr.DownloadButton(target.name, value=str(target), visible=True)
     except WorkbenchError as exception:
         yield [problem(exception)], gr.DownloadButton(visible=False)

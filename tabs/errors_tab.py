@@ -39,8 +39,6 @@ from tabs.why_view import PREDICTED, label_picker
 SHOWN, SORTS = ("errors", "all", "correct"), ("loss", "probability", "words", "row")
 # The scripts of the events: what the browser alone knows, and what it keeps in the address
 WITH_ADDRESS = "(asked, ...values) => [location.search, ...values]"
-FIRST_PAGE = "(place) => [{ ...place, page: 1 }]"
-WITH_RULE = "(place, rule) => [{ ...place, page: 1 }, volta.ruleWith(rule, volta.picked().rule)]"
 REMEMBER = "(...values) => volta.rememberErrors(values)"
 FIELDS = ("run", "file", "beside", "show", "search", "regex", "rule", "sort")
 DEFAULTS = {"show": "errors", "search": "", "regex": False, "rule": "", "sort": "loss", "beside": ""}
@@ -54,7 +52,7 @@ def enter(asked: str, *values: Any) -> list[Any]:
     names = runs_with_predictions()
     name = wanted.get("run") if wanted.get("run") in names else next(iter(names), None)
     file = f"{query.get('data')}/{query.get('split')}" if "data" in query else wanted.get("file")
-    page = query.get("page", "1")
+    page = query.get("at", "1")     # "page" is gradio's own
     place = {"page": int(page) if page.isdigit() else 1, "example": query.get("example")}
     file_picker, beside_picker, *label_pickers = choose_run(name, file, wanted["beside"], PREDICTED)
     return [
@@ -76,7 +74,8 @@ def choose_run(name: str | None, file: str | None, beside: str | None, label: st
     run = find_run(name)
     files = file_choices(run)
     file = file if file in files else next(iter(files), None)
-    others = [other for other in runs_with_predictions() if other != name]
+    # Only runs that have predicted the same can stand beside it.
+    others = [other for other in runs_with_predictions() if other != name and file in file_choices(find_run(other))]
     names = open_predictions(run, file).examples.predictions.label_names if run and file else []
     return [
         gr.Dropdown(choices=files, value=file),
@@ -209,16 +208,14 @@ def build_errors_tab(tab: gr.Tab) -> None:
         looking.then(**remembered)
         looking.then(**edited)
         looking.then(**around)
-    filtered = [
-        gr.on([search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input], None, place,
-              place, js=FIRST_PAGE),
-        gr.on([matrix.input, slices.input, clusters.input], None, [place, rule], [place, rule], js=WITH_RULE),
-        gr.on([listed.input, doubtful.input], None, place, place, js="(place) => [{ ...place, ...volta.picked() }]"),
-    ]
-    for event in filtered:
-        looking = event.then(**looked)
-        looking.then(**remembered)
-        looking.then(**edited)
+    asking = gr.on(
+        [search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input, listed.input,
+         doubtful.input],
+        js="volta.askErrors", trigger_mode="always_last", **looked,
+    )  # fmt: skip
+    asking.then(**remembered)
+    asking.then(**edited)
+    gr.on([matrix.input, slices.input, clusters.input], None, rule, rule, js="volta.ruleWith")
     opened.change(**examined)
     opened.change(**judged).then(**taught)
     beside.input(**around)

@@ -12,7 +12,7 @@ from analysis.compare import accuracy_estimate
 from analysis.edits import Sentence, Trial
 from analysis.examples import Examples
 from analysis.faithfulness import Faithfulness
-from analysis.findings import Finding
+from analysis.findings import Finding, main_cause
 from analysis.phenomena import PHENOMENA
 from analysis.rules import is_about_text, label_condition, readable
 from analysis.slices import Cluster, Slice
@@ -36,6 +36,7 @@ from tabs.shared import (
 
 ROWS_ON_A_PAGE = 20
 SLICES_SHOWN = 8
+SIGNIFICANT = 0.05
 MAX_SHOWN = 300             # characters of a text in a list
 MARKS = {True: "held", False: "refuted", None: "told"}
 
@@ -102,7 +103,8 @@ def matrix_blocks(examples: Examples) -> list[Block]:
 def slice_blocks(known: Sequence[Slice], found: Sequence[Slice]) -> list[Block]:
     """Where it fails more than elsewhere; a click on a rule sets it."""
     worse = [each for each in known if each.difference > 0]
-    worse = sorted(worse, key=lambda each: not is_about_text(each.rule))[:SLICES_SHOWN]    # the others tell no reason
+    # What may be chance comes last, and before it what tells no reason: its confidence, its labels.
+    worse = sorted(worse, key=lambda each: (each.p_value > SIGNIFICANT, not is_about_text(each.rule)))[:SLICES_SHOWN]
     blocks = [_slice_table(say("errors.slices"), worse)] if worse else [text(say("errors.no_slices"), "note")]
     if found:
         blocks.append(_slice_table(say("errors.found_slices"), found[:SLICES_SHOWN]))
@@ -195,25 +197,25 @@ def example_block(examples: Examples, row: int) -> Block:
     )
 
 
-def faithfulness_block(measured: Faithfulness | None) -> list[Block]:
+def faithfulness_block(measured: Faithfulness | None, label: str) -> list[Block]:
     if measured is None:
         return []
     words = ", ".join(f"“{word}”" for word in measured.words)
     cost, chance = measured.comprehensiveness, measured.random_comprehensiveness
-    told = say("errors.faithful", words=words, cost=cost, chance=chance)
+    told = say("errors.faithful", words=words, label=label, cost=cost, chance=chance)
     if measured.beats_chance:
-        return [text(told, "note")]
+        return [text(f"{say('errors.is_faithful')} {told}", "note")]
     return [text(f"{told} {say('errors.not_faithful')}", "problem")]
 
 
 def finding_blocks(sentence: Sentence, found: Sequence[Finding]) -> list[Block]:
     """The named cause of an error, then each claim with its experiment behind a click."""
-    causes = [finding.claim for finding in found if finding.is_cause]
+    cause = main_cause(found)
     blocks: list[Block] = []
     if sentence.is_error:
-        told = say("errors.cause", cause=causes[0]) if causes else say("errors.no_cause")
-        blocks.append(text(told))
-    return [*blocks, *(finding_block(finding, sentence.is_error) for finding in found)]
+        blocks.append(text(say("errors.cause", cause=cause.claim) if cause else say("errors.no_cause")))
+    findings = [finding_block(finding, sentence.is_error) for finding in found]
+    return [*blocks, *findings, *([text(say("errors.legend"), "note")] if findings else [])]
 
 
 def finding_block(finding: Finding, is_error: bool) -> Block:

@@ -15,7 +15,11 @@ window.volta = (() => {
   // What was clicked last in a block: each view tells of it by its event "input", whose script reads it here.
 
   let pickedLast = null;
-  const picked = () => pickedLast;
+  const picked = () => {
+    const value = pickedLast;
+    pickedLast = null;
+    return value;
+  };
   const pickButton = (text, value) => {
     const button = make("button", "volta-pick", text);
     if (value?.help) button.title = value.help;
@@ -403,21 +407,31 @@ window.volta = (() => {
 
   let opened = false; // until then gradio itself selects its first tab, which must not overwrite the address
   const open = () => void (opened = true);
-  const ofErrors = ["data", "split", "example", "beside", "show", "search", "regex", "rule", "sort", "page"];
+  const ofErrors = ["data", "split", "example", "beside", "show", "search", "regex", "rule", "sort", "at"];
   const rememberErrors = ([place, run, file, beside, show, search, regex, rule, sort]) => {
     const url = new URL(location.href);
     if (!opened || !inSight("errors")) return;
     const [data, split] = (file ?? "").split("/");
-    const usual = { show: "errors", sort: "loss", page: 1 }; // are not told
-    const values = { tab: "errors", run, data, split, beside, show, search, regex, rule, sort, ...place };
+    const usual = { show: "errors", sort: "loss", at: 1 }; // are not told
+    const { page: at, example } = place; // "page" is gradio's own
+    const values = { tab: "errors", run, data, split, beside, show, search, regex, rule, sort, at, example };
     Object.entries(values).forEach(([name, value]) =>
       value && value !== usual[name] ? url.searchParams.set(name, value) : url.searchParams.delete(name),
     );
     history.replaceState(history.state, "", url);
   };
+  // The list is asked for by one event, so that an answer to an older question never comes last: a click on it turns the
+  // page or opens a sentence, anything else begins at the first page.
+  const askErrors = (place, ...values) => {
+    const clicked = picked();
+    return [clicked?.page || clicked?.example ? { ...place, ...clicked } : { ...place, page: 1 }, ...values];
+  };
   // A click on a cell of the confusion matrix changes which labels are asked for, one on a slice the rest of the rule; a
   // second click takes it back.
-  const ruleWith = (rule, clicked) => {
+  const ruleWith = (rule) => {
+    const clicked = picked().rule;
+    const box = document.querySelector("#errors-rule :is(input, textarea)");
+    setTimeout(() => box.dispatchEvent(new Event("blur")), 50); // asks for the list, once the box has the rule
     const ofLabels = (rule) => rule.split(" & ").filter((part) => /^(gold|predicted):/.test(part)).join(" & ");
     const others = (rule) => rule.split(" & ").filter((part) => part && !/^(gold|predicted):/.test(part)).join(" & ");
     const changed = (part) => (part(clicked) ? (part(clicked) === part(rule) ? "" : part(clicked)) : part(rule));
@@ -453,5 +467,5 @@ window.volta = (() => {
     }
   };
 
-  return { blocks, chart, chosen, keep, kept, open, picked, remember, rememberErrors, ruleWith, runs, ticking };
+  return { askErrors, blocks, chart, chosen, keep, kept, open, remember, rememberErrors, ruleWith, runs, ticking };
 })();

@@ -78,7 +78,7 @@ def _examined(opened: Opened, row: int, file: str, beside: Run | None, asked: As
     found = attribute(predictor, sentence_text, asked.label, asked.against, asked.method)
     blocks = [*blocks, *why_blocks(found)]
     yield blocks
-    told = faithfulness_block(faithfulness(predictor, found))
+    told = faithfulness_block(faithfulness(predictor, found), found.label)
     if asked.second:
         told += _second_method(predictor, found, asked)
     if beside:

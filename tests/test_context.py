@@ -26,7 +26,7 @@ def taught(label: str, score: float = 0.8) -> Taught:
 
 @pytest.mark.parametrize(("predicted", "held", "claim"), [
     ({"a": "negative", "b": "negative", "c": "positive"}, True, "It is this run's own error: others get it right."),
-    ({"a": "positive", "b": "positive", "c": "negative"}, False, "Other runs err here, too."),
+    ({"a": "positive", "b": "positive", "c": "negative"}, False, "Not this run alone: others err here, too."),
 ])
 def test_it_is_told_whether_other_runs_err_too(error: Sentence, predicted: dict, held: bool, claim: str) -> None:
     [finding] = about_other_runs(error, predicted)
@@ -45,12 +45,12 @@ def test_a_gold_label_is_doubted_where_most_neighbours_have_another(error: Sente
     label, neighbour = about_gold_label(error, [taught("positive", 0.91), taught("negative"), taught("positive")])
     assert label.held and label.claim == "The gold label negative may be wrong."
     assert label.evidence == "1 of 3 have it; the nearest: 'a positive text' (positive, cosine 0.91)."
-    assert neighbour.held and neighbour.claim == "A training example with another label sits next to it."
+    assert neighbour.held and neighbour.claim == "The training example next to it has another label."
 
 
 def test_a_gold_label_that_the_neighbours_share_is_ruled_out_as_the_reason(error: Sentence) -> None:
     label, neighbour = about_gold_label(error, [taught("negative"), taught("negative"), taught("positive", 0.5)])
-    assert label.held is False and label.claim == "It is not the gold label."
+    assert label.held is False and label.claim == "Not the gold label: its neighbours share it."
     assert neighbour.held is False and neighbour.evidence == "'a positive text' (positive, cosine 0.50)."
 
 

@@ -83,7 +83,7 @@ def test_a_search_that_finds_nothing_says_what_to_do(run_root: Path) -> None:
 @pytest.mark.parametrize(("changed", "sentence"), [
     ({"rule": "contrst"}, "'contrst' is no condition of a rule"),
     ({"search": "(", "regex": True}, "'(' cannot be searched for: "),
-    ({"file": "starter/train"}, "'sst2-minilm' keeps no predictions of starter/train any more."),
+    ({"file": "starter/train"}, "'sst2-minilm' keeps no predictions of starter/train."),
 ])
 def test_what_cannot_be_looked_for_is_one_sentence_and_the_list_stays(
     run_root: Path, changed: dict[str, Any], sentence: str
@@ -105,7 +105,7 @@ def test_pages_are_turned_on_the_server(run_root: Path) -> None:
 
 def test_the_address_reopens_what_it_says(run_root: Path) -> None:
     asked = entered("?tab=errors&run=sst2-minilm&data=starter&split=test&show=all&search=film&regex=true&rule=contrast"
-                    "&sort=words&page=2&example=test%3A5")
+                    "&sort=words&at=2&example=test%3A5")
     assert {name: asked[name] for name in SHOWN} == {
         **SHOWN, "show": "all", "search": "film", "regex": True, "rule": "contrast", "sort": "words",
     }
@@ -113,7 +113,7 @@ def test_the_address_reopens_what_it_says(run_root: Path) -> None:
 
 
 def test_an_address_of_what_is_not_there_opens_what_is(run_root: Path) -> None:
-    asked = entered("?tab=errors&run=gone&data=x&split=y&show=x&sort=x&page=x")
+    asked = entered("?tab=errors&run=gone&data=x&split=y&show=x&sort=x&at=x")
     assert asked["file"] in errors_data.file_choices(load_run(RUN))
     assert {name: asked[name] for name in SHOWN} == {**SHOWN, "file": asked["file"]}
     assert asked["place"] == NOWHERE
@@ -143,7 +143,8 @@ def test_a_sentence_is_coloured_first_then_examined(run_root: Path) -> None:
     assert "words" in kinds[0] and "finding" not in kinds[0]
     assert "finding" in kinds[-1]
     told = json.dumps(steps[-1], ensure_ascii=False)
-    assert "Do these words matter?" in told and "How the tokenizer sees it" in told
+    assert "These words matter." in told or "do not trust these colours" in told
+    assert "How the tokenizer sees it" in told
     assert "Cause: " in told or "No cause confirmed" in told
 
 
@@ -192,7 +193,7 @@ def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
     _, _, place = looked(run="copy", show="all")
     judgement = ("wrong_label", "negative", "irony, late turn,", " Read it aloud. ")
     [said] = save_judgement(None, place, "copy", FILE, *judgement)
-    assert said["text"].startswith(f"Kept: what you said of {place['example']}")
+    assert said["text"].startswith(f"Kept in the run's notes for {place['example']}.")
     mark, label, tags, note, right, _ = fill_form(place, "copy", FILE)
     assert (mark, label.value, tags, note, right.value) == (
         "wrong_label", "negative", "irony, late turn", "Read it aloud.", "negative",

@@ -35,13 +35,30 @@ def test_a_model_that_is_wrong_about_both_halves_does_not_miss_the_turn() -> Non
 def test_a_model_that_follows_the_half_that_counts_is_told_without_an_error() -> None:
     by_kind = found(TURN, "negative", lambda text: 0.1 if "nothing" in text else 0.9)
     assert by_kind["turn"].claim.startswith("It follows 'nothing happens', the half that carries")
+    assert by_kind["turn"].held is None and not by_kind["turn"].test
     assert not any(finding.is_cause for finding in by_kind.values())
 
 
 def test_a_turn_that_is_misspelt_is_a_cause_where_but_in_its_place_mends_it() -> None:
     by_kind = found("i love you bt you hurt me", "negative", lambda text: 0.2 if "but" in text else 0.9)
-    assert by_kind["turn word"].is_cause
-    assert "'but' for 'bt': negative 0.80" in by_kind["turn word"].evidence
+    assert by_kind["turn unread"].is_cause and by_kind["turn unread"].claim == "'bt' is not read as a turn."
+    assert by_kind["turn unread"].evidence == "'but' for 'bt': negative 0.80."
+
+
+def test_a_turn_word_decides_only_where_most_words_in_its_place_change_the_prediction() -> None:
+    by_kind = found(TURN, "negative", lambda text: 0.2 if "however" in text else 0.9)
+    assert not by_kind["turn word"].held and by_kind["turn word"].claim == "Not the word 'but' itself."
+    assert by_kind["turn word"].evidence.startswith("1 of 3 change it: 'however' for 'but': negative 0.80; ")
+    by_kind = found(TURN, "negative", lambda text: 0.9 if "but" in text else 0.2)
+    assert by_kind["turn word"].is_cause and by_kind["turn word"].evidence.startswith("3 of 3 change it: ")
+
+
+def test_the_wrong_half_is_named_before_all_else_and_then_the_strongest_edit() -> None:
+    turn = Finding("turn", "a", "", True, is_cause=True, strength=0.6)
+    weak, strong = (Finding("word", name, "", True, is_cause=True, strength=x) for name, x in (("b", 0.7), ("c", 0.9)))
+    told = Finding("word", "d", "", True, strength=0.99)
+    assert cause_of([weak, turn, strong, told]) == "a"
+    assert cause_of([weak, strong, told]) == "c"
 
 
 def test_a_negation_without_its_apostrophe_is_a_cause_where_spelling_it_out_mends_it() -> None:
@@ -79,6 +96,13 @@ def test_without_a_gold_label_nothing_is_a_cause_but_all_is_told() -> None:
 
 
 def test_every_finding_says_what_would_have_refuted_it() -> None:
-    by_kind = found("you dnt love me but it is definately good", "positive", lambda text: 0.2)
-    assert set(by_kind) == {"turn", "turn word", "negation", "negation unread", "spelling", "word"}
-    assert all(finding.test and finding.evidence for finding in by_kind.values())
+    by_kind = found("you dnt love me bt it is definately good", "positive", lambda text: 0.2)
+    assert set(by_kind) == {"turn", "turn word", "turn unread", "negation", "negation unread", "spelling", "word"}
+    assert all(finding.evidence and (finding.test or finding.held is None) for finding in by_kind.values())
+
+
+def test_what_has_a_finding_of_its_own_is_no_single_word() -> None:
+    by_kind = found("it is not dull", "positive", lambda text: 0.1 if "not" in text else 0.9)
+    assert by_kind["negation"].is_cause and not by_kind["word"].held
+    assert by_kind["word"].claim.startswith("Not one word alone; ")
+    assert "3 words were left out" in by_kind["word"].evidence

@@ -21,7 +21,7 @@ def test_the_first_error_is_open_with_its_colours_and_findings(errors_page: Page
     sentence = errors_page.locator("#errors-sentence")
     expect(sentence.locator("h3").first).to_contain_text("gold")
     expect(sentence.locator(".volta-finding").first).to_be_visible()
-    expect(sentence).to_contain_text("Do these words matter?")
+    expect(sentence).to_contain_text("confirmed by its experiment")
     expect(errors_page.locator("#errors-list .volta-ticked")).to_have_count(1)
     finding = sentence.locator(".volta-finding").first
     finding.locator("summary").click()
@@ -72,6 +72,9 @@ def test_pages_are_turned_and_a_bad_rule_is_one_sentence(errors_page: Page) -> N
     pager = errors_page.locator("#errors-list .volta-pager")
     expect(pager).to_contain_text("1 to 20 of 258")
     pager.get_by_label("Next page").click()
+    expect(pager).to_contain_text("21 to 40 of 258")
+    expect(errors_page).to_have_url(re.compile("at=2"))
+    errors_page.reload()
     expect(pager).to_contain_text("21 to 40 of 258")
     rule = errors_page.locator("#errors-rule input, #errors-rule textarea")
     rule.fill("contrst")
