@@ -38,7 +38,7 @@ from analysis.embeddings import load_encoder, sentence_embeddings
 from analysis.errors import Filter, rows_of
 from analysis.examples import Examples, examples_of
 from analysis.faithfulness import faithfulness
-from analysis.findings import findings
+from analysis.findings import findings, main_cause
 from analysis.label_quality import out_of_sample_probs, rank_labels
 from analysis.neighbors import influences
 from analysis.phenomena import PHENOMENA, phenomena_table
@@ -163,13 +163,14 @@ def causes(predictor: Predictor, examples: Examples, options: Any) -> dict[str, 
     rows = np.flatnonzero(turning & examples.wrong).tolist()
     for row in rows:
         sentence = examine(predictor, examples.predictions.texts[row], gold_label(examples, row))
-        kinds = [each.kind for each in findings(sentence) if each.is_cause]
-        first[kinds[0] if kinds else "none"] += 1
-        every.update(set(kinds))
+        told = list(findings(sentence))
+        cause = main_cause(told)
+        first[cause.kind if cause else "none"] += 1
+        every.update({each.kind for each in told if each.is_cause})
     return {
         "errors": len(rows),
         "with_a_confirmed_cause": round(1 - first["none"] / len(rows), 3),
-        "first_cause": dict(first),
+        "named_cause": dict(first),
         "all_causes": dict(every),
     }
 
