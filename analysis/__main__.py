@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any, cast, get_args
 
 import typer
@@ -37,8 +37,8 @@ def errors(
     limit: Annotated[int | None, typer.Option(min=1, help="So many at most.")] = None,
 ) -> None:
     """Print the examples that a run gets wrong, highest loss first: one JSON line each."""
-    wanted = Filter(cast(Show, _one_of("--show", show, Show)), search=search, is_regex=regex, rule=rule)
-    wanted = replace(wanted, sort=cast(Sort, _one_of("--sort", sort, Sort)), descending=sort not in ("words", "row"))
+    order = cast(Sort, _one_of("--sort", sort, Sort))
+    wanted = Filter(cast(Show, _one_of("--show", show, Show)), search, regex, rule, order)
     examples = _examples(name, data, split)
     for line in lines(examples, rows_of(examples, wanted, _phenomena(examples))[:limit]):
         print_json(line)

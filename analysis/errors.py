@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.examples import Examples
-from analysis.rules import Phenomena, contains, label_condition, mask
+from analysis.rules import Phenomena, contains, mask
 from pipeline.metrics import ECE_BINS
 
 Show = Literal["errors", "correct", "all"]
@@ -21,29 +21,10 @@ class Filter:
     """Which examples, in which order; every field that is given must hold."""
 
     which: Show = "errors"
-    gold: str | None = None             # label names
-    predicted: str | None = None
     search: str = ""
     is_regex: bool = False
-    rule: str = ""                      # in the language of analysis.rules
-    confidence_from: float | None = None
-    confidence_to: float | None = None
-    words_from: int | None = None
-    words_to: int | None = None
-    sort: Sort = "loss"
-    descending: bool = True
-
-    @property
-    def whole_rule(self) -> str:
-        """All but `which` and `search` as one rule."""
-        labels = {"gold": self.gold, "predicted": self.predicted}
-        bounds = {
-            "confidence>=": self.confidence_from, "confidence<=": self.confidence_to,
-            "words>=": self.words_from, "words<=": self.words_to,
-        }  # fmt: skip
-        conditions = [label_condition(kind, name) for kind, name in labels.items() if name is not None]
-        conditions += [f"{start}{bound}" for start, bound in bounds.items() if bound is not None]
-        return " & ".join([*conditions, self.rule] if self.rule else conditions)
+    rule: str = ""          # in the language of analysis.rules
+    sort: Sort = "loss"     # loss and probability highest first, words fewest first
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ def rows_of(examples: Examples, wanted: Filter, phenomena: Phenomena | None = No
 
     Raises: RuleError when the rule or the search is not understood.
     """
-    chosen = mask(wanted.whole_rule, examples, phenomena or {})
+    chosen = mask(wanted.rule, examples, phenomena or {})
     if wanted.which != "all":
         chosen &= examples.wrong == (wanted.which == "errors")
     if wanted.search:
@@ -70,7 +51,8 @@ def rows_of(examples: Examples, wanted: Filter, phenomena: Phenomena | None = No
         "loss": examples.losses, "probability": examples.probability,
         "words": examples.num_words, "row": np.arange(len(chosen)),
     }[wanted.sort][rows]  # fmt: skip
-    return rows[np.argsort(-keys if wanted.descending else keys, kind="stable")]
+    highest_first = wanted.sort in ("loss", "probability")
+    return rows[np.argsort(-keys if highest_first else keys, kind="stable")]
 
 
 def reliability(examples: Examples, bins: int = ECE_BINS) -> list[ReliabilityBin]:

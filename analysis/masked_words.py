@@ -11,6 +11,7 @@ from analysis.edits import WORD, Edit
 from pipeline.exceptions import ModelError
 from pipeline.models import choose_device, load_masked_lm
 from pipeline.runs import Run
+from pipeline.sources import find_model, is_at_hand
 
 WORDS_EACH = 3              # substitutes of a word
 MAX_PIECES = 128
@@ -32,7 +33,8 @@ def masked_words(run: Run) -> Callable[[str], Iterator[Edit]] | None:
 @lru_cache(maxsize=1)
 def _loaded(base: str) -> tuple[Any, Any] | None:
     with suppress(ModelError):
-        return load_masked_lm(base, choose_device())
+        if is_at_hand(find_model(base)):        # to look at a sentence is no wish to fetch half a gigabyte
+            return load_masked_lm(base, choose_device())
     return None
 
 

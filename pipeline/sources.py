@@ -95,6 +95,11 @@ def find_model(base: str) -> Place:
     raise ModelError(_not_found("model", name, model_names(), bool(hub_id)))
 
 
+def is_at_hand(place: Place) -> bool:
+    """It can be loaded without a download."""
+    return place.kind != "hub" or _is_cached(place.location, "model")
+
+
 def find_data(source: str) -> Place:
     """`$VOLTA_DATA`, a file or folder, the Hub, what the project brings: the first that has `source`.
 

@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from analysis.attribution import DEFAULT_METHOD
-from analysis.errors import Filter, lines, rows_of
+from analysis.errors import lines
 from analysis.examples import newest_predictions
 from analysis.explanation import explained
 from pipeline.catalog import load_run
 from pipeline.exceptions import ModelError, WorkbenchError
 from pipeline.serving import DEFAULT_MODEL
 from reports.words import say
-from tabs.errors_data import open_predictions
+from tabs.errors_data import asked_rows
 from tabs.shared import runs_to_predict_with
 
 MAX_LINES = 1000
@@ -23,11 +23,12 @@ MAX_LINES = 1000
 def errors_endpoint(run: str = DEFAULT_MODEL, rule: str = "", limit: int = 100) -> list[dict]:
     """The errors of a run's newest predictions that a rule means, highest loss first: a dict per error."""
     try:
-        record = load_run(run)
-        file = newest_predictions(record)
-        opened = open_predictions(record, f"{file.data}/{file.split}")
-        rows = rows_of(opened.examples, Filter(rule=rule), opened.phenomena)[: max(0, min(limit, MAX_LINES))]
-        return list(lines(opened.examples, rows.tolist()))
+        file = newest_predictions(load_run(run))
+        found = asked_rows(run, f"{file.data}/{file.split}", "", "errors", "", False, rule, "loss")
+        if found is None:       # deleted a moment ago
+            return []
+        opened, rows, _ = found
+        return list(lines(opened.examples, rows[: max(0, min(limit, MAX_LINES))].tolist()))
     except WorkbenchError as exception:
         raise gr.Error(str(exception), print_exception=False) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -144,8 +144,7 @@ def asked_rows(
     if run is None or not file:
         return None
     opened, rule = open_predictions(run, file), rule.strip()
-    wanted = Filter(show, search=search.strip(), is_regex=regex, rule=rule, sort=sort)
-    wanted = replace(wanted, descending=sort not in ("row", "words"))
+    wanted = Filter(show, search.strip(), regex, rule, sort)
     named = _named(opened, file, find_run(beside))
     return opened, rows_of(opened.examples, wanted, named), mask(rule, opened.examples, named)
 

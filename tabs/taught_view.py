@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -66,13 +66,25 @@ def read_training(profile: gr.OAuthProfile | None, name: str) -> Iterator[list[B
 
 def doubt_labels(name: str, file: str) -> Iterator[list[Block]]:
     """The gold labels that an out-of-sample model believes least, and texts that say the same with two labels."""
+    yield from _computed(name, file, say("taught.judging"), doubtful_blocks)
+
+
+def group_errors(name: str, file: str) -> Iterator[list[Block]]:
+    """The errors by meaning: from then on each group is a rule."""
+    yield from _computed(name, file, say("taught.grouping"), lambda opened: cluster_blocks(opened.clusters))
+
+
+def _computed(
+    name: str, file: str, meanwhile: str, blocks: Callable[[Opened], list[Block]]
+) -> Iterator[list[Block]]:
+    """What takes a while, after a word of patience."""
     run = find_run(name)
     if run is None or not file:
         yield [text(say("errors.choose"), "hint")]
         return
-    yield [text(say("taught.judging"), "hint")]
+    yield [text(meanwhile, "hint")]
     try:
-        yield doubtful_blocks(open_predictions(run, file))
+        yield blocks(open_predictions(run, file))
     except WorkbenchError as exception:
         yield [problem(exception)]
 
@@ -114,19 +126,6 @@ def build_taught_fold(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown) -> di
     filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **quiet}
     build.click(read_training, run, message, concurrency_limit=1, **quiet).then(**filled)
     return filled
-
-
-def group_errors(name: str, file: str) -> Iterator[list[Block]]:
-    """The errors by meaning: from then on each group is a rule."""
-    run = find_run(name)
-    if run is None or not file:
-        yield [text(say("errors.choose"), "hint")]
-        return
-    yield [text(say("taught.grouping"), "hint")]
-    try:
-        yield cluster_blocks(open_predictions(run, file).clusters)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
 
 
 def build_clusters_fold(run: gr.Dropdown, file: gr.Dropdown) -> gr.HTML:

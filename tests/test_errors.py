@@ -35,19 +35,18 @@ EXAMPLES = made(GOLD, PREDICTED, PROBABILITY, TEXTS)
 @pytest.mark.parametrize("wanted, rows", [
     (Filter(), [3, 1, 4]),                                                  # errors, highest loss first
     (Filter(which="correct"), [2, 0, 5]),
-    (Filter(which="all", sort="row", descending=False), [0, 1, 2, 3, 4, 5]),
-    (Filter(which="all", sort="words"), [4, 1, 0, 2, 3, 5]),                # equal ones in the order of the file
-    (Filter(which="all", sort="words", descending=False), [2, 3, 5, 0, 1, 4]),
+    (Filter(which="all", sort="row"), [0, 1, 2, 3, 4, 5]),
+    (Filter(which="all", sort="words"), [2, 3, 5, 0, 1, 4]),                # equal ones in the order of the file
     (Filter(which="all", sort="probability"), [5, 3, 0, 1, 2, 4]),
-    (Filter(gold="positive"), [1, 4]),
-    (Filter(which="all", predicted="positive"), [3, 2, 5]),
+    (Filter(rule="gold:positive"), [1, 4]),
+    (Filter(which="all", rule="predicted:positive"), [3, 2, 5]),
     (Filter(which="all", search="FUN ."), [5]),
     (Filter(which="all", search="^no", is_regex=True), [3, 4]),
     (Filter(rule="contrast"), [4]),
-    (Filter(gold="positive", rule="regex:great|film"), [1]),
-    (Filter(confidence_from=0.8), [3, 1]),
-    (Filter(confidence_from=0.7, confidence_to=0.9), [1]),
-    (Filter(words_from=3, words_to=6), [1]),
+    (Filter(rule="gold:positive & regex:great|film"), [1]),
+    (Filter(rule="confidence>=0.8"), [3, 1]),
+    (Filter(rule="confidence>=0.7 & confidence<=0.9"), [1]),
+    (Filter(rule="words>=3 & words<=6"), [1]),
     (Filter(search="never said"), []),
 ])  # fmt: skip
 def test_examples_are_chosen_and_in_order(wanted: Filter, rows: list[int]) -> None:
@@ -57,7 +56,7 @@ def test_examples_are_chosen_and_in_order(wanted: Filter, rows: list[int]) -> No
 
 def test_what_a_link_asks_and_the_run_does_not_know_is_one_sentence() -> None:
     with pytest.raises(RuleError, match="No label is called 'sport'; there are: negative, positive."):
-        rows_of(EXAMPLES, Filter(gold="sport"))
+        rows_of(EXAMPLES, Filter(rule="gold:sport"))
     with pytest.raises(RuleError, match="'\\[' cannot be searched for: Invalid regular expression: missing"):
         rows_of(EXAMPLES, Filter(search="[", is_regex=True))
 

@@ -263,6 +263,20 @@ def test_the_list_is_taken_along_as_it_is_filtered(run: Run, kind: str) -> None:
         assert written.count("\n") == int(n) + (kind == "csv")
 
 
+def test_only_runs_that_have_predicted_the_same_can_stand_beside(run: Run) -> None:
+    assert [name for _, name in choose_run(RUN, FILE, "", "")[1].choices] == ["", "copy"]
+    kept = run.folder / "predictions" / "starter" / "test.parquet"
+    kept.rename(kept.with_name("train.parquet"))
+    assert [name for _, name in choose_run(RUN, FILE, "", "")[1].choices] == [""]
+
+
+def test_a_coloured_file_of_some_of_the_errors_says_of_how_many(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tabs.errors_export.MAX_COLOURED", 1)
+    *_, (message, _) = export("html", *{**SHOWN, "run": "copy"}.values())
+    n = looked(run="copy")[1][-1]["words"].split()[-1]
+    assert message[0]["text"] == f"1 examples in copy-starter-test.html. (The first ones of {n}: more would take long.)"
+
+
 def test_a_hundred_thousand_predictions_open_in_about_a_second(run_root: Path) -> None:
     run = create_run(make_config({"name": "large"}))
     random = np.random.default_rng(0)

@@ -11,6 +11,7 @@ from analysis.edits import Edit, examine, smallest_flips
 from analysis.masked_words import masked_words
 from pipeline.catalog import create_run
 from pipeline.config import make_config
+from pipeline.sources import find_model
 from tests.rule_model import RuleModel
 
 
@@ -43,6 +44,13 @@ def test_each_word_is_replaced_by_the_likeliest_other_words(run_root: Path, base
 def test_a_base_without_such_a_head_has_none(run_root: Path, tiny_model: Path) -> None:
     assert masked_words(create_run(make_config({"name": "a", "model": {"base": str(tiny_model)}}))) is None
     assert masked_words(create_run(make_config({"name": "b", "model": {"base": "no-such-model"}}))) is None
+
+
+def test_nothing_is_fetched_to_look_at_a_sentence(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("analysis.masked_words.load_masked_lm", lambda *arguments: pytest.fail("it was loaded"))
+    run = create_run(make_config({"name": "a", "model": {"base": "some-one/not-in-any-cache"}}))
+    assert find_model(run.config.model.base).kind == "hub" and masked_words(run) is None
 
 
 def test_a_substitute_may_be_the_smallest_flip() -> None:

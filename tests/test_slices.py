@@ -170,7 +170,7 @@ def test_a_run_without_examples_has_no_slices() -> None:
 def test_clusters_of_errors_are_named_by_their_typical_words() -> None:
     texts = ["the cat and the dog"] * 6 + ["the soup was cold"] * 4 + ["the film was fine"] * 20
     examples = examples_with(texts, np.arange(30) < 10)
-    rows = rows_of(examples, Filter(sort="row", descending=False))
+    rows = rows_of(examples, Filter(sort="row"))
     directions = np.where(rows[:, None] < 6, [1.0, 0.1], [0.1, 1.0])
     embeddings = directions * 10.0 ** (rows[:, None] % 2)       # their lengths tell nothing
     pets, food = error_clusters(examples, embeddings, rows, k=2)
