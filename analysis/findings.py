@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from analysis.clauses import Negation, Turn, negations_of, turn_of
 from analysis.edits import (
@@ -15,6 +16,7 @@ from analysis.edits import (
     clause_edits,
     cue_edits,
     deletions,
+    inserted_negations,
     negation_edits,
     opposite_edits,
     spelled_right,
@@ -114,8 +116,27 @@ def _followed_half(sentence: Sentence, turn: Turn, carrier: Trial, other: Trial,
 
 
 def about_negations(sentence: Sentence) -> Iterator[Finding]:
-    for negation in negations_of(sentence.text)[:MAX_NEGATIONS]:
+    negations = negations_of(sentence.text)[:MAX_NEGATIONS]
+    for negation in negations:
         yield from _about_negation(sentence, negation)
+    if not negations:
+        yield from _about_inserted_negation(sentence)
+
+
+def _about_inserted_negation(sentence: Sentence) -> Iterator[Finding]:
+    """Where nothing is negated: would it be read? It is told of an error, too, but no cause: it changes the meaning."""
+    inserted = [*islice(inserted_negations(sentence.text), MAX_NEGATIONS)]
+    trials = sentence.ask(inserted or [Edit("'not' before it", f"not {sentence.text}")])
+    read = [trial for trial in trials if trial.label != sentence.label]
+    yield Finding(
+        kind="negation inserted",
+        claim=f"It would read a negation: {read[0].what} makes it {read[0].label}." if read
+        else "A negation put in changes nothing.",
+        test="With 'not' put in the prediction would stay as it is." if read else "",
+        held=True if read else None,
+        evidence=_told(trials),
+        trials=tuple(trials),
+    )
 
 
 def _about_negation(sentence: Sentence, negation: Negation) -> Iterator[Finding]:

@@ -106,3 +106,18 @@ def test_what_has_a_finding_of_its_own_is_no_single_word() -> None:
     assert by_kind["negation"].is_cause and not by_kind["word"].held
     assert by_kind["word"].claim.startswith("Not one word alone; ")
     assert "3 words were left out" in by_kind["word"].evidence
+
+
+def test_where_nothing_is_negated_a_negation_is_put_in() -> None:
+    by_kind = found("it is good", "positive", lambda text: 0.1 if "not" in text else 0.9)
+    assert by_kind["negation inserted"].held
+    assert by_kind["negation inserted"].claim == "It would read a negation: 'not' after 'is' makes it negative."
+    deaf = found("a good film", "positive", lambda text: 0.9)["negation inserted"]
+    assert deaf.claim == "A negation put in changes nothing." and deaf.held is None
+    assert deaf.evidence == "'not' before it: positive 0.90."
+
+
+def test_a_negation_put_in_is_no_cause_of_an_error_since_it_changes_the_meaning() -> None:
+    by_kind = found("it is good", "negative", lambda text: 0.1 if "not" in text else 0.9)
+    assert by_kind["negation inserted"].held and not by_kind["negation inserted"].is_cause
+    assert "negation inserted" not in found("it is not good", "negative", lambda text: 0.1)
