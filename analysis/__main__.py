@@ -10,7 +10,7 @@ import typer
 
 from analysis.errors import Filter, Show, Sort, lines, rows_of
 from analysis.examples import Examples, examples_of, newest_predictions
-from analysis.phenomena import PHENOMENA, phenomena_table
+from analysis.phenomena import PhenomenaOf
 from pipeline.catalog import load_run
 from pipeline.command import print_json, run_command
 from pipeline.exceptions import ConfigError, RunError
@@ -40,7 +40,7 @@ def errors(
     order = cast(Sort, _one_of("--sort", sort, Sort))
     wanted = Filter(cast(Show, _one_of("--show", show, Show)), search, regex, rule, order)
     examples = _examples(name, data, split)
-    for line in lines(examples, rows_of(examples, wanted, _phenomena(examples))[:limit]):
+    for line in lines(examples, rows_of(examples, wanted, PhenomenaOf(examples.predictions.texts))[:limit]):
         print_json(line)
 
 
@@ -55,7 +55,7 @@ def slices(
     from analysis.slices import found_slices, known_slices
 
     examples = _examples(name, data, split)
-    phenomena = _phenomena(examples)
+    phenomena = PhenomenaOf(examples.predictions.texts)
     for kind, found in {
         "known": known_slices(examples, phenomena, rule or []), "found": found_slices(examples, phenomena),
     }.items():
@@ -77,33 +77,34 @@ def explain(
     """Say why a sentence is predicted so: words, faithfulness, findings, smallest flips, as one JSON object."""
     if (text is None) == (example is None):
         raise ConfigError("One thing is explained at a time. Give either --text SENTENCE or --example ID.")
-    gold = None
-    if example is not None:
-        text, gold = _example(_examples(name, data, split), example)
+    run, gold, predicted = load_run(name), None, None
+    from analysis.context import predicted_by_others
     from analysis.explanation import explained
 
-    print_json(explained(load_run(name), text or "", gold, label, against, method))
+    if example is not None:
+        file = newest_predictions(run, data, split)
+        text, gold = _example(examples_of(read_predictions(file.path)), example)
+        predicted = predicted_by_others(run, file.data, file.split, example)
+    print_json(explained(run, text or "", gold, label, against, method, predicted))
 
 
 @app.command()
 def compare(name: Name, other: Name, data: Data = None, split: Split = None) -> None:
-    """Say what became of a run's errors in another run, on the same examples; phenomenon by phenomenon, too."""
+    """Say what became of a run's errors in another run, on the same examples; slice by slice, too."""
     from analysis.compare import changes
     from analysis.compare import compare as compared
+    from analysis.slices import changes_by_slice
 
     first, second = (_examples(each, data, split) for each in (name, other))
     became = changes(first.predictions, second.predictions)
     ids = second.predictions.example_ids
-    phenomena = _phenomena(second)
+    by_slice = changes_by_slice(became, second, PhenomenaOf(second.predictions.texts))
     print_json({
         "run": name,
         "other": other,
         **asdict(compared(first.predictions, second.predictions)),
         "examples": {what: [ids[row] for row in inside.nonzero()[0]] for what, inside in became.items()},
-        "phenomena": {
-            phenomenon: {"n": int(has.sum()), **{what: int((has & inside).sum()) for what, inside in became.items()}}
-            for phenomenon, has in phenomena.items()
-        },
+        "slices": [asdict(each) for each in by_slice],
     })
 
 
@@ -158,10 +159,6 @@ def labels(
 
 def _examples(name: str, data: str | None, split: str | None) -> Examples:
     return examples_of(read_predictions(newest_predictions(load_run(name), data, split).path))
-
-
-def _phenomena(examples: Examples) -> dict[str, Any]:
-    return dict(zip(PHENOMENA, phenomena_table(examples.predictions.texts).T, strict=True))
 
 
 def _example(examples: Examples, example_id: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -11,9 +12,28 @@ from analysis.edits import WORD, Sentence
 from analysis.findings import Finding
 from analysis.neighbors import NUM_NEAREST, Taught, nearest, word_counts
 from analysis.training_index import TrainingIndex
+from pipeline.catalog import all_runs
+from pipeline.exceptions import RunError
+from pipeline.predictions import read_predictions
+from pipeline.runs import Run
 
+MAX_OTHERS = 10             # runs
 NUM_WORDS = 3
 MIN_WORD_SHARE = 0.1        # of the largest score: words with less are not counted
+
+
+def predicted_by_others(run: Run, data: str, split: str, example_id: str) -> dict[str, str]:
+    """What the newest other runs say of the same example, by name; only that row of their files is read.
+
+    Args: data: as its folder is called, the slug of the source.
+    """
+    found = {}
+    for other in [each for each in all_runs() if each.name != run.name][:MAX_OTHERS]:
+        with suppress(RunError):        # none there, or damaged
+            predictions = read_predictions(other.folder / "predictions" / data / f"{split}.parquet", example_id)
+            if predictions.example_ids:
+                found[other.name] = predictions.label_names[int(predictions.logits[0].argmax())]
+    return found
 
 
 def what_others_say(

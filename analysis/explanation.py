@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -24,8 +25,11 @@ def explained(
     label: str | None = None,
     against: str | None = None,
     method: str = DEFAULT_METHOD,
+    predicted: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The object of `python -m analysis explain`, in numbers and texts that JSON can hold.
+
+    Args: predicted: what other runs say of the same example, by their names.
 
     Raises: ModelError for a label or method that is not known, or a run without a model.
     """
@@ -35,7 +39,7 @@ def explained(
     measured = faithfulness(predictor, found)
     sentence = examine(predictor, text, gold, masked_words(run))
     training = open_index(run)
-    told = [*findings(sentence), *what_others_say(sentence, found, training, {})]
+    told = [*findings(sentence), *what_others_say(sentence, found, training, predicted or {})]
     return {
         "text": text,
         "gold": gold,

@@ -16,6 +16,7 @@ from pipeline.runs import Run
 
 REGULARIZATION = 0.01       # scikit-learn's C; measured on SST-2: finds a few more flipped labels than its default, 1
 SAME_COSINE = 0.98
+MAX_EMBEDDED = 20_000       # texts whose embeddings are compared in pairs: some seconds
 MAX_WORDS = 4
 MIN_TEXTS_WITH_WORD = 10
 PLAIN_MARGIN = 0.15
@@ -53,7 +54,9 @@ def judge_labels(run: Run, predictions: Predictions) -> JudgedLabels:
     probs = out_of_sample_probs(embeddings, predictions.gold_ids)
     return JudgedLabels(
         rank_labels(predictions.gold_ids, probs),
-        conflicting_duplicates(predictions.texts, predictions.gold_ids),
+        conflicting_duplicates(
+            predictions.texts, predictions.gold_ids, embeddings if len(embeddings) <= MAX_EMBEDDED else None
+        ),
         carries_no_label(predictions.texts, predictions.gold_ids, probs),
         encoder.name,
         encoder.seen_labels,

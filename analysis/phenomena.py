@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
@@ -52,14 +52,32 @@ def spans_of(text: str) -> dict[str, list[Span]]:
     return {name: spans for name, spans in found.items() if spans}
 
 
-def phenomena_table(texts: Sequence[str]) -> np.ndarray:
-    """Which of N texts have which of P phenomena, (N, P) bool, in the order of PHENOMENA."""
-    straight = pa.array([plain(text) for text in texts], pa.large_string())
-    table = np.zeros((len(texts), len(PHENOMENA)), bool)
-    for column, phenomenon in enumerate(PHENOMENA.values()):
-        rows = np.flatnonzero(pc.match_substring_regex(straight, phenomenon.sign, ignore_case=True))
-        table[rows, column] = [any(phenomenon.find(text)) for text in straight.take(rows).to_pylist()]
-    return table
+class PhenomenaOf(Mapping[str, np.ndarray]):
+    """Which of N texts have each phenomenon, (N,) bool by its name; each is looked for when first asked for."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = pa.array([plain(text) for text in texts], pa.large_string())
+        self.known: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.known:
+            self.known[name] = self._look_for(PHENOMENA[name])
+        return self.known[name]
+
+    def __contains__(self, name: object) -> bool:       # a Mapping would look for it to say so
+        return name in PHENOMENA
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PHENOMENA)
+
+    def __len__(self) -> int:
+        return len(PHENOMENA)
+
+    def _look_for(self, phenomenon: Phenomenon) -> np.ndarray:
+        found = np.zeros(len(self.texts), bool)
+        rows = np.flatnonzero(pc.match_substring_regex(self.texts, phenomenon.sign, ignore_case=True))
+        found[rows] = [any(phenomenon.find(text)) for text in self.texts.take(rows).to_pylist()]
+        return found
 
 
 def pieces_table(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

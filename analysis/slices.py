@@ -45,6 +45,18 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class SliceChange:
+    """What became of a run's errors in another run, among the n examples that a rule means."""
+
+    rule: str
+    n: int
+    fixed: int
+    broken: int
+    still_wrong: int
+    p_value: float              # of as uneven a split of fixed and broken, corrected for all slices
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Errors with similar embeddings."""
 
@@ -65,14 +77,40 @@ def known_slices(
     from scipy.stats import fisher_exact
 
     own_rules = list(own_rules)
-    label_names = examples.predictions.label_names
-    labels = [label_condition(kind, name) for kind in ("gold", "predicted") for name in label_names]
-    rules = [*phenomena, *_bands("words", WORD_BOUNDS), *_bands("confidence", CONFIDENCE_BOUNDS), *labels, *own_rules]
+    rules = [*known_rules(examples.predictions.label_names, phenomena), *own_rules]
     masks = {rule: mask(rule, examples, phenomena) for rule in rules}
     masks = {rule: inside for rule, inside in masks.items() if inside.any() or rule in own_rules}
     p_values = holm(np.array([fisher_exact(_counts(inside, examples.wrong)).pvalue for inside in masks.values()]))
     slices = [_slice(rule, masks[rule], examples.wrong, p, train) for rule, p in zip(masks, p_values, strict=True)]
     return sorted(slices, key=lambda found: (found.difference <= 0, found.p_value, -found.difference))
+
+
+def known_rules(label_names: Sequence[str], phenomena: Iterable[str]) -> list[str]:
+    labels = [label_condition(kind, name) for kind in ("gold", "predicted") for name in label_names]
+    return [*phenomena, *_bands("words", WORD_BOUNDS), *_bands("confidence", CONFIDENCE_BOUNDS), *labels]
+
+
+def changes_by_slice(became: dict[str, np.ndarray], examples: Examples, phenomena: Phenomena) -> list[SliceChange]:
+    """Every known slice in which another run's errors changed or stayed; the least likely by chance comes first.
+
+    Args: became: of `analysis.compare.changes`, (N,) bool each. The p-values are McNemar's, corrected by Holm.
+    """
+    from scipy.stats import binomtest
+
+    rules = known_rules(examples.predictions.label_names, phenomena)
+    masks = {rule: mask(rule, examples, phenomena) for rule in rules}
+    counts = {}
+    for rule, inside in masks.items():
+        of_it = {what: int((inside & each).sum()) for what, each in became.items()}
+        if any(of_it.values()):
+            counts[rule] = of_it
+    moved = [(of_it["fixed"], of_it["fixed"] + of_it["broken"]) for of_it in counts.values()]
+    p_values = holm(np.array([binomtest(fixed, n).pvalue if n else 1.0 for fixed, n in moved]))
+    slices = [
+        SliceChange(rule, int(masks[rule].sum()), **of_it, p_value=float(p))
+        for (rule, of_it), p in zip(counts.items(), p_values, strict=True)
+    ]
+    return sorted(slices, key=lambda each: (each.p_value, -abs(each.fixed - each.broken)))
 
 
 def found_slices(

@@ -37,6 +37,11 @@ class Answer:
     predicted: str
     probability: float          # of the right label
 
+    @property
+    def confidence(self) -> float:
+        """In what it says."""
+        return self.probability if self.predicted == self.label else 1 - self.probability
+
 
 @dataclass(frozen=True)
 class PhenomenonScore:

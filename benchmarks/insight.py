@@ -41,7 +41,7 @@ from analysis.faithfulness import faithfulness
 from analysis.findings import findings, main_cause
 from analysis.label_quality import out_of_sample_probs, rank_labels
 from analysis.neighbors import influences
-from analysis.phenomena import PHENOMENA, phenomena_table
+from analysis.phenomena import PhenomenaOf
 from analysis.slices import found_slices
 from analysis.training_index import build_index, open_index
 from benchmarks.contest import asked_for, machine, report, say, sst2_at_hand
@@ -156,7 +156,7 @@ def methods(predictor: Predictor, examples: Examples, options: Any) -> dict[str,
 
 
 def causes(predictor: Predictor, examples: Examples, options: Any) -> dict[str, Any]:
-    phenomena = dict(zip(PHENOMENA, phenomena_table(examples.predictions.texts).T, strict=True))
+    phenomena = PhenomenaOf(examples.predictions.texts)
     turning = phenomena["contrast"] | phenomena["concession"] | phenomena["negation"]
     first: Counter[str] = Counter()
     every: Counter[str] = Counter()
@@ -226,7 +226,7 @@ def _planted(seed: int) -> Iterator[tuple[str, Any]]:
             raise RuntimeError(f"{name}: {run.status().reason}")
         path = next((run.folder / "predictions").glob("*/validation.parquet"))
         examples = examples_of(read_predictions(path))
-        phenomena = dict(zip(PHENOMENA, phenomena_table(examples.predictions.texts).T, strict=True))
+        phenomena = PhenomenaOf(examples.predictions.texts)
         slices = found_slices(examples, phenomena)
         list(build_index(run))
         index, predictor = open_index(run), Predictor.load(name)

@@ -66,10 +66,15 @@ def add_fix(run: Run, fix: Fix) -> None:
     run.append_note("fix", {"text": fix.text.strip(), "label": fix.label.strip()})
 
 
+def take_back_fix(run: Run, text: str) -> None:
+    """Take a text off the fix list again, if it is on it."""
+    run.append_note("fix", {"text": text, "label": ""})
+
+
 def fix_list(run: Run) -> list[Fix]:
-    """In the order in which the texts were first put on it."""
-    by_text = {str(line.get("text")): str(line.get("label")) for line in run.notes("fix")}
-    return [Fix(text, label) for text, label in by_text.items()]
+    """In the order in which the texts were first put on it, without those that were taken back."""
+    by_text = {str(line.get("text")): str(line.get("label") or "") for line in run.notes("fix")}
+    return [Fix(text, label) for text, label in by_text.items() if label]
 
 
 def _check_length(*texts: str) -> None:

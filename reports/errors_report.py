@@ -61,8 +61,10 @@ def _article(line: dict[str, Any], found: Attribution) -> str:
     values = {key: line[key] for key in ("example_id", "gold", "predicted")}
     facts = [say("report.facts", **values, p=line["probability"])]
     facts += [str(line[key]) for key in ("mark", "label", "note") if line.get(key)]
+    cause = f"<p>{escape(line['cause'])}</p>" if line.get("cause") else ""
     read = escape(say("why.evidence", label=found.label))
-    return f'<article><small>{escape(" · ".join(facts))}</small><div title="{read}">{_words(found)}</div></article>'
+    heading = escape(" · ".join(facts))
+    return f'<article><small>{heading}</small><div title="{read}">{_words(found)}</div>{cause}</article>'
 
 
 def _words(found: Attribution) -> str:

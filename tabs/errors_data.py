@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -16,8 +15,7 @@ from analysis.embeddings import impartial_encoder, sentence_embeddings
 from analysis.errors import Filter, rows_of
 from analysis.examples import Examples, examples_of, predictions_files, texts_of
 from analysis.label_quality import JudgedLabels, judge_labels
-from analysis.phenomena import PHENOMENA, phenomena_table, pieces_table
-from analysis.rules import mask
+from analysis.phenomena import PHENOMENA, PhenomenaOf, pieces_table
 from analysis.slices import Cluster, Slice, error_clusters, found_slices, known_slices
 from analysis.training_index import open_index
 from pipeline.catalog import all_runs
@@ -31,7 +29,6 @@ from tabs.runs_view import when_written
 from tabs.shared import find_run
 
 Written = tuple[int, int]
-MAX_OTHERS = 10
 MAX_CLUSTERED = 1000
 BECAME = ("fixed", "broken", "still_wrong")
 
@@ -48,10 +45,8 @@ class Opened:
         return {example_id: row for row, example_id in enumerate(self.examples.predictions.example_ids)}
 
     @cached_property
-    def phenomena(self) -> dict[str, np.ndarray]:
-        """(N,) bool by name"""
-        table = phenomena_table(self.examples.predictions.texts)
-        return dict(zip(PHENOMENA, table.T, strict=True))
+    def phenomena(self) -> PhenomenaOf:
+        return PhenomenaOf(self.examples.predictions.texts)
 
     def phenomenon(self, name: str) -> np.ndarray:
         return self.phenomena[name]
@@ -80,7 +75,7 @@ class Opened:
         train = None
         if index := open_index(self.run):
             texts = index.texts.to_pylist()
-            train = texts_of(texts), dict(zip(PHENOMENA, phenomena_table(texts).T, strict=True))
+            train = texts_of(texts), PhenomenaOf(texts)
         known = known_slices(self.examples, self.phenomena, train=train)
         return known, found_slices(self.examples, self.phenomena, train)
 
@@ -122,31 +117,21 @@ def _opened(run: Run, path: Path, written: Written) -> Opened:
     return Opened(run, examples_of(read_predictions(path)))
 
 
-def predicted_by_others(run: Run, file: str, example_id: str) -> dict[str, str]:
-    """What the newest other runs say of the same example, by name; only that row of their files is read."""
-    found = {}
-    for other in [each for each in all_runs() if each.name != run.name][:MAX_OTHERS]:
-        with suppress(RunError):        # none there, or damaged
-            predictions = read_predictions(other.folder / "predictions" / f"{file}.parquet", example_id)
-            if predictions.example_ids:
-                found[other.name] = predictions.label_names[int(predictions.logits[0].argmax())]
-    return found
-
-
 def asked_rows(
     name: str | None, file: str | None, beside: str, show: Any, search: str, regex: bool, rule: str, sort: Any
 ) -> tuple[Opened, np.ndarray, np.ndarray] | None:
-    """The predictions, the rows of the list in order, and which of all examples the rule means, (N,) bool.
+    """The predictions, the rows of the list in order, and those that rule and search mean, right or wrong.
 
     None where nothing is chosen. Raises: WorkbenchError for a rule or search that is not understood.
     """
     run = find_run(name)
     if run is None or not file:
         return None
-    opened, rule = open_predictions(run, file), rule.strip()
-    wanted = Filter(show, search.strip(), regex, rule, sort)
-    named = _named(opened, file, find_run(beside))
-    return opened, rows_of(opened.examples, wanted, named), mask(rule, opened.examples, named)
+    opened = open_predictions(run, file)
+    wanted = Filter("all", search.strip(), regex, rule.strip(), sort)
+    meant = rows_of(opened.examples, wanted, _named(opened, file, find_run(beside)))
+    shown = meant if show == "all" else meant[opened.examples.wrong[meant] == (show == "errors")]
+    return opened, shown, meant
 
 
 def became(opened: Opened, beside: Run, file: str) -> dict[str, np.ndarray]:
@@ -165,6 +150,9 @@ class Named(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.masks[name]()
+
+    def __contains__(self, name: object) -> bool:       # a Mapping would compute it to say so
+        return name in self.masks
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.masks)

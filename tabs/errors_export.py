@@ -8,7 +8,9 @@ from typing import Any
 import gradio as gr
 
 from analysis.attribution import Attribution, attribute
+from analysis.edits import examine
 from analysis.errors import lines
+from analysis.findings import findings, main_cause
 from pipeline.exceptions import WorkbenchError
 from pipeline.judgements import Judgement, judgements
 from pipeline.predictor import Predictor
@@ -30,7 +32,7 @@ def export(kind: str, *asked: Any) -> Iterator[tuple[list[Block], Any]]:
         if run is None or found is None:
             yield [text(say("errors.no_predictions"), "hint")], gr.DownloadButton(visible=False)
             return
-        opened, rows, inside = found
+        opened, rows, meant = found
         known = judgements(run, *file.split("/"))
         total = len(rows)
         told = [{**line, **_judged(known.get(line["example_id"]))} for line in lines(opened.examples, rows.tolist())]
@@ -42,9 +44,11 @@ def export(kind: str, *asked: Any) -> Iterator[tuple[list[Block], Any]]:
                 if len(attributions) % TOLD_EVERY == 0:
                     words = say("export.going_on", done=count(len(attributions)), total=count(len(told)))
                     yield [text(words, "hint")], gr.DownloadButton(visible=False)
-                attributions.append(_explained(run.name, line["text"]))
+                attributions.append(attribute(Predictor.load(run.name), line["text"]))
+                line["cause"] = _cause(run.name, line)
             title = say("export.heading", run=run.name, file=file)
-            written = html_of(title, told_of(opened.examples, inside, asked[6]), told, attributions)
+            summary = told_of(opened.examples, meant, rule=asked[6], search=asked[4])
+            written = html_of(title, summary, told, attributions)
         else:
             written = csv_of(told) if kind == "csv" else json_lines_of(told)
         target.write_text(written, encoding="utf-8", newline="")
@@ -60,8 +64,12 @@ def _judged(judgement: Judgement | None) -> dict[str, Any]:
     return {"mark": known.mark, "label": known.label, "tags": list(known.tags), "note": known.note}
 
 
-def _explained(run: str, words: str) -> Attribution:
-    return attribute(Predictor.load(run), words)
+def _cause(run: str, line: dict[str, Any]) -> str:
+    """What experiments on the sentence confirm, of an error."""
+    if line["gold"] == line["predicted"]:
+        return ""
+    cause = main_cause(findings(examine(Predictor.load(run), line["text"], line["gold"])))
+    return say("errors.cause", cause=cause.claim) if cause else say("errors.no_cause")
 
 
 def build_export(inputs: list[Any]) -> None:

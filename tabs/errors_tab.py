@@ -10,7 +10,9 @@ import gradio as gr
 
 from analysis.attribution import DEFAULT_METHOD, METHODS
 from analysis.errors import reliability
+from analysis.slices import changes_by_slice
 from pipeline.exceptions import WorkbenchError
+from pipeline.judgements import judgements
 from reports.charts import reliability_chart
 from reports.words import say
 from tabs.errors_data import (
@@ -33,7 +35,8 @@ from tabs.errors_view import (
 from tabs.judge_form import build_judge_form
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
 from tabs.shared import blocks_view, chart_view, find_run, problem, tab_heading, text
-from tabs.taught_view import build_clusters_fold, build_labels_fold, build_taught_fold
+from tabs.suite_view import ask_suite
+from tabs.taught_view import build_asked_fold, build_taught_fold, doubt_labels, group_errors
 from tabs.why_view import PREDICTED, label_picker
 
 SHOWN, SORTS = ("errors", "all", "correct"), ("loss", "probability", "words", "row")
@@ -96,15 +99,17 @@ def look(place: dict[str, Any], *values: Any) -> list[Any]:
         return [[problem(exception)], gr.skip(), gr.skip()]
     if found is None:
         return [[text(say("errors.no_predictions"), "hint")], [], {"page": 1, "example": None}]
-    opened, rows, inside = found
-    first, *others = told_of(opened.examples, inside, values[FIELDS.index("rule")])
+    opened, rows, meant = found
+    shown = dict(zip(FIELDS, values, strict=True))
+    first, *others = told_of(opened.examples, meant, shown["rule"], shown["search"])
     summary = [text(first), *(text(other, "note") for other in others)]
     last = max(1, -(-len(rows) // ROWS_ON_A_PAGE))
     page = min(max(int(place.get("page") or 1), 1), last)
     example = place.get("example")
     if example not in opened.row_of:
         example = opened.examples.predictions.example_ids[rows[0]] if len(rows) else None
-    listed = list_blocks(opened.examples, rows, page, example)
+    judged = judgements(opened.run, *shown["file"].split("/"))
+    listed = list_blocks(opened.examples, rows, page, example, judged)
     return [summary, listed, {"page": page, "example": example}]
 
 
@@ -121,7 +126,9 @@ def look_around(run: str, file: str, beside: str) -> Iterator[tuple[Any, Any, An
         yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip(), chart
         slices = slice_blocks(*opened.slices)
         if other:
-            slices = [became_block(other.name, opened.phenomena, became(opened, other, file)), *slices]
+            changed = became(opened, other, file)
+            by_slice = changes_by_slice(changed, opened.examples, opened.phenomena)
+            slices = [became_block(other.name, changed, by_slice), *slices]
         yield matrix, slices, quality_blocks(opened.examples), chart
     except WorkbenchError as exception:
         yield [problem(exception)], [], [], gr.skip()
@@ -181,7 +188,9 @@ def build_errors_tab(tab: gr.Tab) -> None:
     with gr.Accordion(say("errors.quality"), open=False, elem_id="errors-quality-fold"):
         calibration = chart_view("errors-reliability", reliability_chart([]))
         quality = blocks_view("errors-quality")
-    clusters, doubtful = build_clusters_fold(run, file), build_labels_fold(run, file)
+    clusters = build_asked_fold("clusters", group_errors, [run, file])
+    doubtful = build_asked_fold("labels", doubt_labels, [run, file])
+    build_asked_fold("suite", ask_suite, [run])
     inputs = [run, file, beside, show, search, regex, rule, sort]
     build_export(inputs)
 

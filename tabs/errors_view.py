@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from analysis.faithfulness import Faithfulness
 from analysis.findings import Finding, main_cause
 from analysis.phenomena import PHENOMENA
 from analysis.rules import is_about_text, label_condition, readable
-from analysis.slices import Cluster, Slice
+from analysis.slices import Cluster, Slice, SliceChange
+from pipeline.judgements import MARKS, Judgement
 from pipeline.metrics import compute_metrics
 from reports.words import say
 from tabs.runs_view import MAX_MATRIX_LABELS
@@ -38,14 +39,16 @@ ROWS_ON_A_PAGE = 20
 SLICES_SHOWN = 8
 SIGNIFICANT = 0.05
 MAX_SHOWN = 300             # characters of a text in a list
-MARKS = {True: "held", False: "refuted", None: "told"}
+VERDICTS = {True: "held", False: "refuted", None: "told"}
 
 
-def told_of(examples: Examples, inside: np.ndarray, rule: str) -> list[str]:
-    """How many are wrong: of all, and of those that the rule means (N,)."""
+def told_of(examples: Examples, meant: np.ndarray, rule: str, search: str) -> list[str]:
+    """How many are wrong: of all, and of the rows that rule and search mean."""
     told = [_wrong_of(say("errors.all_examples"), examples.wrong)]
-    if rule.strip():
-        told.append(_wrong_of(say("errors.with_rule", rule=readable(rule)), examples.wrong[inside]))
+    searched = say("errors.searched", search=search.strip()) if search.strip() else ""
+    conditions = [words for words in (readable(rule) if rule.strip() else "", searched) if words]
+    if conditions:
+        told.append(_wrong_of(say("errors.with_rule", rule=say("errors.and").join(conditions)), examples.wrong[meant]))
     return told
 
 
@@ -56,8 +59,10 @@ def _wrong_of(what: str, wrong: np.ndarray) -> str:
     return say("errors.wrong_of", what=what, wrong=count(int(wrong.sum())), n=count(len(wrong)), accuracy=right)
 
 
-def list_blocks(examples: Examples, rows: np.ndarray, page: int, current: str | None) -> list[Block]:
-    """One page of the chosen rows; each is opened by a click."""
+def list_blocks(
+    examples: Examples, rows: np.ndarray, page: int, current: str | None, judged: Mapping[str, Judgement]
+) -> list[Block]:
+    """One page of the chosen rows; each is opened by a click. What people said of them stands beside the gold label."""
     start = (page - 1) * ROWS_ON_A_PAGE
     shown = rows[start : start + ROWS_ON_A_PAGE].tolist()
     if not shown:
@@ -67,11 +72,11 @@ def list_blocks(examples: Examples, rows: np.ndarray, page: int, current: str | 
     cells = [
         (
             number(float(examples.losses[row])),
-            predictions.label_names[predictions.gold_ids[row]],
+            predictions.label_names[predictions.gold_ids[row]] + _marked(judged.get(example_id)),
             f"{predictions.label_names[examples.predicted_ids[row]]} {number(float(examples.probability[row]))}",
             _short(predictions.texts[row]),
         )
-        for row in shown
+        for row, example_id in zip(shown, ids, strict=True)
     ]
     heads = [column("loss", "number"), *columns("", "gold", "predicted"), column("text", "text")]
     listed = table(say("errors.list"), heads, cells)
@@ -83,6 +88,13 @@ def list_blocks(examples: Examples, rows: np.ndarray, page: int, current: str | 
     after = {"page": page + 1} if start + len(shown) < len(rows) else None
     pager = {"kind": "pager", "words": words, "before": before, "after": after}
     return [{**listed, "picks": picks, "current": ids.index(current) if current in ids else -1}, pager]
+
+
+def _marked(judgement: Judgement | None) -> str:
+    if judgement is None:
+        return ""
+    mark = say(f"judge.marks.{judgement.mark}") if judgement.mark in MARKS else say("judge.noted")
+    return f" ({mark})"
 
 
 def matrix_blocks(examples: Examples) -> list[Block]:
@@ -134,20 +146,16 @@ def _rule_pick(rule: str) -> dict[str, str]:
     return {"rule": rule, "help": known.rule} if known else {"rule": rule}
 
 
-def became_block(other: str, phenomena: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> Block:
-    """What became of the errors of another run, by phenomenon; a click shows them."""
-    every = {"": np.ones(len(next(iter(masks.values()))), bool), **phenomena}
-    kept = {name: has for name, has in every.items() if has.any()}
-    rows = [
-        [readable(name) if name else say("errors.all"), count(int(has.sum())),
-         *(count(int((has & inside).sum())) for inside in masks.values())]
-        for name, has in kept.items()
-    ]
-    picks = [
-        [_rule_pick(name) if name else None, None, *({"rule": f"{name} & {what}" if name else what} for what in masks)]
-        for name in kept
-    ]
-    heads = [column("slice", "text"), *columns("number", "n", "fixed", "broken", "still_wrong")]
+def became_block(other: str, became: dict[str, np.ndarray], by_slice: Sequence[SliceChange]) -> Block:
+    """What became of the errors of another run, in all and by slice; a click shows them."""
+    n = len(next(iter(became.values())))
+    rows = [[say("errors.all"), count(n), *(count(int(inside.sum())) for inside in became.values()), ""]]
+    picks: list[list[Any]] = [[None, None, *({"rule": what} for what in became), None]]
+    for each in by_slice[:SLICES_SHOWN]:
+        changed = (each.fixed, each.broken, each.still_wrong)
+        rows.append([readable(each.rule), count(each.n), *map(count, changed), p_value(each.p_value)])
+        picks.append([_rule_pick(each.rule), None, *({"rule": f"{each.rule} & {what}"} for what in became), None])
+    heads = [column("slice", "text"), *columns("number", "n", "fixed", "broken", "still_wrong", "p")]
     return {**table(say("errors.became", other=other), heads, rows), "picks": picks}
 
 
@@ -221,7 +229,7 @@ def finding_blocks(sentence: Sentence, found: Sequence[Finding]) -> list[Block]:
 def finding_block(finding: Finding, is_error: bool) -> Block:
     """Of a right prediction there is nothing to rule out: what did not hold is only told."""
     held = None if finding.held is False and not is_error else finding.held
-    verdict = "cause" if finding.is_cause else MARKS[held]
+    verdict = "cause" if finding.is_cause else VERDICTS[held]
     sign = {"cause": "✓", "held": "✓", "refuted": "✗", "told": "·"}[verdict]
     lines = [finding.evidence, say("errors.test", test=finding.test)] if finding.test else [finding.evidence]
     return {

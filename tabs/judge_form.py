@@ -6,11 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.judgements import MARKS, Fix, Judgement, add_fix, fix_list, judge, judgements
+from pipeline.judgements import MARKS, Fix, Judgement, add_fix, fix_list, judge, judgements, take_back_fix
+from pipeline.runs import Run
 from reports.words import say
 from tabs.access import owner_only
 from tabs.errors_data import open_predictions
-from tabs.shared import Block, blocks_view, count, find_run, text, the_run
+from tabs.shared import Block, blocks_view, column, find_run, table, text, the_run
 
 Place = dict[str, Any]      # {"page", "example"} of the Errors tab
 
@@ -19,7 +20,7 @@ def fill_form(place: Place, name: str, file: str) -> list[Any]:
     """Mark, corrected label, tags and note of the open example, and the label that a fix begins with."""
     run, example_id = find_run(name), place.get("example")
     if run is None or not file or not example_id:
-        return ["", gr.Dropdown(choices=[("", "")], value=""), "", "", gr.Dropdown(choices=[], value=None), []]
+        return ["", gr.Dropdown(choices=[("", "")], value=""), "", "", gr.Dropdown(choices=[], value=None), [], []]
     predictions = open_predictions(run, file).examples.predictions
     labels = predictions.label_names
     known = judgements(run, *file.split("/")).get(example_id, Judgement())
@@ -32,6 +33,7 @@ def fill_form(place: Place, name: str, file: str) -> list[Any]:
         known.note,
         gr.Dropdown(choices=labels, value=right if right in labels else None),
         [],
+        fix_blocks(run),
     ]
 
 
@@ -52,7 +54,27 @@ def save_judgement(
 def save_fix(profile: gr.OAuthProfile | None, name: str, words: str, label: str | None) -> list[Block]:
     run = the_run(name, say("errors.choose"))
     add_fix(run, Fix(words, label or ""))
-    return [text(say("judge.fixed", n=count(len(fix_list(run))), run=run.name), "note")]
+    return fix_blocks(run)
+
+
+@owner_only(...)
+def remove_fix(profile: gr.OAuthProfile | None, picked: dict[str, str] | None, name: str) -> list[Block]:
+    """Of the sentence whose button was pressed."""
+    run = the_run(name, say("errors.choose"))
+    if picked and picked.get("fix"):
+        take_back_fix(run, picked["fix"])
+    return fix_blocks(run)
+
+
+def fix_blocks(run: Run) -> list[Block]:
+    """What is on the fix list, each with a button that takes it back, and how to train on it."""
+    fixes = fix_list(run)
+    if not fixes:
+        return []
+    rows = [(fix.label, fix.text, say("judge.take_back")) for fix in fixes]
+    listed = table(say("judge.fixes", run=run.name), [column("label"), column("text", "text"), column("act")], rows)
+    command = say("judge.train_on", run=run.name)
+    return [{**listed, "picks": [[None, None, {"fix": fix.text}] for fix in fixes]}, text(command, "note")]
 
 
 def build_judge_form(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown, whatif: gr.Textbox) -> dict[str, Any]:
@@ -69,10 +91,13 @@ def build_judge_form(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown, whatif
         gr.Markdown(say("judge.fix_help"))
         right = gr.Dropdown([], label=say("judge.fix_label"), elem_id="fix-label")
         fix = gr.Button(say("judge.fix"), size="sm", elem_id="fix-button", scale=0, min_width=200)
-        fixed = blocks_view("fix-message", live=True)
+        fixes = blocks_view("fix-list", live=True)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     save.click(save_judgement, [place, run, file, mark, label, tags, note], saved, **quiet)
-    fix.click(save_fix, [run, whatif, right], fixed, **quiet)
+    fix.click(save_fix, [run, whatif, right], fixes, **quiet)
+    picked = gr.JSON(visible=False)
+    fixes.input(remove_fix, [picked, run], fixes, js="(_, run) => [volta.picked(), run]", **quiet)
     return {
-        "fn": fill_form, "inputs": [place, run, file], "outputs": [mark, label, tags, note, right, saved], **quiet
+        "fn": fill_form, "inputs": [place, run, file], "outputs": [mark, label, tags, note, right, saved, fixes],
+        **quiet,
     }

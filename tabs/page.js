@@ -467,5 +467,5 @@ window.volta = (() => {
     }
   };
 
-  return { askErrors, blocks, chart, chosen, keep, kept, open, remember, rememberErrors, ruleWith, runs, ticking };
+  return { askErrors, blocks, chart, chosen, keep, kept, open, picked, remember, rememberErrors, ruleWith, runs, ticking };
 })();

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from analysis.attribution import Attribution, attribute, rank_agreement
-from analysis.context import what_others_say
+from analysis.context import predicted_by_others, what_others_say
 from analysis.edits import examine, smallest_flips
 from analysis.faithfulness import faithfulness
 from analysis.findings import findings
@@ -20,7 +20,7 @@ from pipeline.jobs import is_taken
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 from reports.words import say
-from tabs.errors_data import Opened, open_predictions, predicted_by_others
+from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import example_block, faithfulness_block, finding_blocks, flip_blocks, pieces_block
 from tabs.predict_tab import one_sentence, predict
 from tabs.shared import Block, find_run, problem, text
@@ -86,7 +86,8 @@ def _examined(opened: Opened, row: int, file: str, beside: Run | None, asked: As
     sentence = examine(predictor, sentence_text, gold, masked_words(run))
     experiments = list(findings(sentence))
     yield [*blocks, *told, *finding_blocks(sentence, experiments)]
-    others = predicted_by_others(run, file, predictions.example_ids[row])
+    data, split = file.split("/")
+    others = predicted_by_others(run, data, split, predictions.example_ids[row])
     known = list(what_others_say(sentence, found, open_index(run), others))
     blocks = [*blocks, *told, *finding_blocks(sentence, [*experiments, *known])]
     yield blocks

@@ -128,21 +128,11 @@ def build_taught_fold(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown) -> di
     return filled
 
 
-def build_clusters_fold(run: gr.Dropdown, file: gr.Dropdown) -> gr.HTML:
-    """The fold of errors by meaning. Returns the view whose clicks set a rule."""
+def build_asked_fold(name: str, fn: Callable[..., Any], inputs: list[Any]) -> gr.HTML:
+    """A fold that is computed at the press of its button. Returns its view, whose clicks mean something."""
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    with gr.Accordion(say("taught.clusters_title"), open=False, elem_id="clusters-fold"):
-        group = gr.Button(say("taught.group"), size="sm", elem_id="clusters-button", scale=0, min_width=200)
-        clusters = blocks_view("errors-clusters", live=True)
-    group.click(group_errors, [run, file], clusters, concurrency_limit=1, **quiet)
-    return clusters
-
-
-def build_labels_fold(run: gr.Dropdown, file: gr.Dropdown) -> gr.HTML:
-    """The fold of doubtful labels. Returns the view whose clicks open an example."""
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    with gr.Accordion(say("taught.labels_title"), open=False, elem_id="labels-fold"):
-        judge = gr.Button(say("taught.judge"), size="sm", elem_id="labels-button", scale=0, min_width=200)
-        doubtful = blocks_view("errors-doubtful", live=True)
-    judge.click(doubt_labels, [run, file], doubtful, concurrency_limit=1, **quiet)
-    return doubtful
+    with gr.Accordion(say(f"asked.{name}.title"), open=False, elem_id=f"{name}-fold"):
+        button = gr.Button(say(f"asked.{name}.button"), size="sm", elem_id=f"{name}-button", scale=0, min_width=200)
+        view = blocks_view(f"errors-{name}", live=True)
+    button.click(fn, inputs, view, concurrency_limit=1, **quiet)
+    return view

@@ -62,7 +62,8 @@ def test_a_run_beside_itself_has_neither_mended_nor_broken_anything(run_root: Pa
     assert (told["fixed"], told["broken"], told["p_value"]) == (0, 0, 1.0)
     wrong = [line["example_id"] for line in analysis("errors", "sst2-minilm", "--sort", "row").lines]
     assert told["examples"] == {"fixed": [], "broken": [], "still_wrong": wrong}
-    assert told["phenomena"]["contrast"]["n"] > 0
+    assert {"contrast", "gold:negative"} <= {each["rule"] for each in told["slices"]}
+    assert all(each["fixed"] == each["broken"] == 0 < each["still_wrong"] for each in told["slices"])
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

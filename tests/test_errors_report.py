@@ -63,12 +63,12 @@ def test_json_lines_hold_what_there_was() -> None:
 
 def test_in_html_no_text_is_markup_and_every_word_has_its_sign(found: Attribution) -> None:
     parsed = Tags()
-    written = html_of("<b>Errors</b>", ["1 < 2"], [LINE], [found])
+    written = html_of("<b>Errors</b>", ["1 < 2"], [{**LINE, "cause": "Cause: <i>but</i>."}], [found])
     parsed.feed(written)
     assert set(parsed.tags) == {
         "html", "meta", "title", "style", "h1", "p", "article", "small", "div", "span", "sup",
     }
-    assert "<b>Errors</b>" in parsed.text and "1 < 2" in parsed.text and "wrong_label" in parsed.text
+    assert "<b>Errors</b>" in parsed.text and "1 < 2" in parsed.text and "Cause: <i>but</i>." in parsed.text and "wrong_label" in parsed.text
     assert HOSTILE.replace("<script>", "<script>+", 1).replace("quoted", "quoted\N{MINUS SIGN}") in parsed.text
     assert "http" not in written
 

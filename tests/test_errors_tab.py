@@ -23,8 +23,9 @@ from pipeline.sources import bundled_run
 from tabs import errors_data
 from tabs.errors_export import export
 from tabs.errors_tab import choose_run, enter, look, look_around
-from tabs.judge_form import fill_form, save_fix, save_judgement
+from tabs.judge_form import fill_form, remove_fix, save_fix, save_judgement
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
+from tabs.suite_view import ask_suite
 from tabs.taught_view import doubt_labels, group_errors, who_taught
 
 RUN, FILE = "sst2-minilm", "starter/test"
@@ -194,7 +195,7 @@ def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
     judgement = ("wrong_label", "negative", "irony, late turn,", " Read it aloud. ")
     [said] = save_judgement(None, place, "copy", FILE, *judgement)
     assert said["text"].startswith(f"Kept in the run's notes for {place['example']}.")
-    mark, label, tags, note, right, _ = fill_form(place, "copy", FILE)
+    mark, label, tags, note, right, *_ = fill_form(place, "copy", FILE)
     assert (mark, label.value, tags, note, right.value) == (
         "wrong_label", "negative", "irony, late turn", "Read it aloud.", "negative",
     )
@@ -204,9 +205,13 @@ def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
 
 
 def test_an_edited_sentence_goes_on_the_fix_list(run: Run) -> None:
-    [said] = save_fix(None, "copy", "NOT a good film", "negative")
-    assert said["text"] == "On the fix list of copy: 1."
+    listed, how = save_fix(None, "copy", "NOT a good film", "negative")
+    assert listed["rows"] == [["negative", "NOT a good film", "take back"]]
+    assert "--set data.extra=copy" in how["text"]
     assert fix_list(run) == [Fix("NOT a good film", "negative")]
+    assert fill_form({"example": "test:1"}, "copy", FILE)[-1] == [listed, how]
+    assert remove_fix(None, listed["picks"][0][2], "copy") == [] == fix_list(run)
+    assert remove_fix(None, None, "copy") == []
     assert save_fix(None, "copy", " ", "negative")[0]["tone"] == "problem"
 
 
@@ -215,10 +220,32 @@ def test_a_run_beside_it_gives_rules_for_what_became_of_its_errors(run: Run) -> 
     wrong = looked(run="copy", beside=RUN, show="all", rule="still_wrong")[1][-1]["words"]
     assert wrong == looked(run="copy")[1][-1]["words"]
     *_, (_, [became, *_], _, _) = look_around("copy", FILE, RUN)
-    assert became["rows"][0] == ["all examples", "258", "0", "0", wrong.split()[-1]]
-    assert [pick["rule"] for pick in became["picks"][1][2:]] == [
-        "contrast & fixed", "contrast & broken", "contrast & still_wrong",
-    ]
+    assert became["rows"][0] == ["all examples", "258", "0", "0", wrong.split()[-1], ""]
+    for (_, n, _, _, still_wrong, p), (what, _, *counts, _) in zip(became["rows"][1:], became["picks"][1:], strict=True):
+        assert 0 < int(still_wrong) <= int(n) and p == "1.000"
+        assert [pick["rule"] for pick in counts] == [f"{what['rule']} & {x}" for x in ("fixed", "broken", "still_wrong")]
+
+
+def test_a_summary_tells_of_rule_and_search_together(run_root: Path) -> None:
+    summary, listed, _ = looked(rule="contrast", search="it", show="all")
+    assert "Of examples with contrast and “it” in the text, " in summary
+    assert f" of {listed[-1]['words'].split()[-1]} are wrong" in summary
+
+
+def test_a_mark_stands_beside_the_gold_label_in_the_list(run: Run) -> None:
+    first = looked(run="copy")[2]["example"]
+    save_judgement(None, {"page": 1, "example": first}, "copy", FILE, "ambiguous", "", "", "")
+    [row, other, *_] = rows(looked(run="copy")[1])
+    assert row[1].endswith(" (ambiguous)") and "(" not in other[1]
+
+
+def test_the_contrast_suite_is_told_by_phenomenon_with_its_worst_pairs(run_root: Path) -> None:
+    *_, [scores, _, worst] = ask_suite(RUN)
+    assert scores["rows"][0][:2] == ["all examples", "336"]
+    shares = [float(row[2].split()[0]) for row in scores["rows"][1:]]
+    assert shares == sorted(shares) and len(shares) == 14
+    assert len(worst["rows"]) == 20 and {worst["rows"][0][0], worst["rows"][1][0]} == {"negative", "positive"}
+    assert any(row[0] != row[1].split()[0] for row in worst["rows"][:2])
 
 
 def test_errors_are_grouped_by_meaning_and_each_group_is_a_rule(run: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.catalog import create_run
 from pipeline.config import make_config
 from pipeline.exceptions import RunError
-from pipeline.judgements import Fix, Judgement, add_fix, fix_list, judge, judgements
+from pipeline.judgements import Fix, Judgement, add_fix, fix_list, judge, judgements, take_back_fix
 from pipeline.runs import Run
 
 
@@ -39,6 +39,15 @@ def test_a_fix_list_has_each_text_once_with_its_newest_label(run: Run) -> None:
     for text, label in [("a", "x"), ("b", "x"), (" a ", "y")]:
         add_fix(run, Fix(text, label))
     assert fix_list(run) == [Fix("a", "y"), Fix("b", "x")]
+
+
+def test_a_fix_can_be_taken_back_and_put_on_again(run: Run) -> None:
+    add_fix(run, Fix("a", "x"))
+    take_back_fix(run, "a")
+    take_back_fix(run, "never on it")
+    assert fix_list(run) == []
+    add_fix(run, Fix("a", "y"))
+    assert fix_list(run) == [Fix("a", "y")]
 
 
 @pytest.mark.parametrize(("act", "sentence"), [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.phenomena import MANY_PIECES, PHENOMENA, RARE_WORDS_RULE, phenomena_table, pieces_table, spans_of
+from analysis.phenomena import MANY_PIECES, PHENOMENA, RARE_WORDS_RULE, PhenomenaOf, pieces_table, spans_of
 from pipeline.models import load_tokenizer
 
 # Sentences stand between slashes.
@@ -177,8 +177,15 @@ def test_the_table_says_what_the_spans_say() -> None:
     texts += ODD + [text.upper() for text in texts] + [" ".join(texts[row : row + 9]) for row in range(0, 400, 9)]
     found = [spans_of(text) for text in texts]
     expected = np.array([[name in spans for name in PHENOMENA] for spans in found])
-    assert (phenomena_table(texts) == expected).all()
-    assert phenomena_table([]).shape == (0, len(PHENOMENA))
+    phenomena = PhenomenaOf(texts)
+    assert (np.stack([phenomena[name] for name in phenomena], axis=1) == expected).all()
+    assert {name: found.tolist() for name, found in PhenomenaOf([]).items()} == {name: [] for name in PHENOMENA}
+
+
+def test_a_phenomenon_is_looked_for_when_it_is_asked_for_and_once() -> None:
+    phenomena = PhenomenaOf(["not good"])
+    assert "negation" in phenomena and "irony" not in phenomena and not phenomena.known
+    assert phenomena["negation"] is phenomena["negation"] and list(phenomena.known) == ["negation"]
 
 
 @pytest.mark.parametrize("name, text, cues", [

@@ -10,7 +10,7 @@ from analysis.compare import accuracy_estimate
 from analysis.errors import Filter, rows_of
 from analysis.examples import Examples, examples_of, texts_of
 from analysis.rules import mask
-from analysis.slices import Slice, error_clusters, found_slices, holm, known_slices
+from analysis.slices import Slice, changes_by_slice, error_clusters, found_slices, holm, known_slices
 from pipeline.predictions import Predictions
 
 WORDS = [f"word{number}" for number in range(40)]
@@ -62,6 +62,17 @@ def test_known_are_phenomena_lengths_confidences_labels_and_own_rules_and_the_wo
     assert (nothing.n, nothing.error_rate, nothing.low, nothing.high, nothing.p_value) == (0, 0, 0, 1, 1)
     everything = by_rule(slices)["confidence>0.9 & confidence<=0.99"]
     assert (everything.n, everything.difference, everything.p_value) == (40, 0, 1)
+
+
+def test_changes_are_counted_slice_by_slice_and_the_least_likely_by_chance_comes_first() -> None:
+    became = {"fixed": ROW < 10, "broken": ROW == 20, "still_wrong": ROW >= 36}
+    slices = changes_by_slice(became, SHORT, CONTRAST)
+    assert slices[0].rule in ("contrast", "words<=5") and slices[0].p_value < 0.05
+    changed = {each.rule: (each.n, each.fixed, each.broken, each.still_wrong) for each in slices}
+    assert changed["contrast"] == (16, 10, 0, 0) and changed["easy"] == (20, 0, 1, 0)
+    assert changed["words>20 & words<=40"] == (4, 0, 0, 4) and "question" not in changed
+    contrast = next(each for each in slices if each.rule == "contrast")
+    assert 2 / 2**10 < contrast.p_value <= len(slices) * 2 / 2**10     # McNemar: ten of ten, corrected
 
 
 def test_the_p_values_are_fishers_corrected_by_holm() -> None:

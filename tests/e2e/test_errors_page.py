@@ -113,7 +113,10 @@ def test_an_edited_sentence_goes_on_the_fix_list(tiny_page: Page) -> None:
     tiny_page.locator("#fix-label input").click()
     tiny_page.get_by_role("option", name="negative").click()
     tiny_page.locator("#fix-button").click()
-    expect(tiny_page.locator("#fix-message")).to_contain_text("On the fix list of tiny: 1.")
+    listed = tiny_page.locator("#fix-list")
+    expect(listed.locator("tbody tr")).to_contain_text("not a good film")
+    listed.get_by_role("button", name="take back").click()
+    expect(listed.locator("tbody tr")).to_have_count(0)
 
 
 def test_training_sentences_are_read_and_say_who_taught_it(tiny_page: Page) -> None:
