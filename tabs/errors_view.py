@@ -38,6 +38,7 @@ from tabs.shared import (
 ROWS_ON_A_PAGE = 20
 SLICES_SHOWN = 8
 SIGNIFICANT = 0.05
+MATTERS = 0.05              # of probability: what words cost that are left out
 MAX_SHOWN = 300             # characters of a text in a list
 VERDICTS = {True: "held", False: "refuted", None: "told"}
 
@@ -212,7 +213,8 @@ def faithfulness_block(measured: Faithfulness | None, label: str) -> list[Block]
     cost, chance = measured.comprehensiveness, measured.random_comprehensiveness
     told = say("errors.faithful", words=words, label=label, cost=cost, chance=chance)
     if measured.beats_chance:
-        return [text(f"{say('errors.is_faithful')} {told}", "note")]
+        matters = say("errors.is_faithful" if cost >= MATTERS else "errors.matters_little")
+        return [text(f"{matters} {told}", "note")]
     return [text(f"{told} {say('errors.not_faithful')}", "problem")]
 
 

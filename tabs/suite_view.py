@@ -27,7 +27,7 @@ def suite_blocks(name: str, score: SuiteScore) -> list[Block]:
     by_consistency = sorted(score.phenomena.items(), key=lambda item: item[1].pair_consistency.value)
     heads = [column("phenomenon", "text"), *columns("number", "pairs", "pair_consistency", "accuracy")]
     rows = [_row(say("errors.all"), score.overall)]
-    rows += [_row(phenomenon.replace("_", " "), of_it) for phenomenon, of_it in by_consistency]
+    rows += [_row(phenomenon.replace("-", " "), of_it) for phenomenon, of_it in by_consistency]
     return [
         table(say("suite.scores"), heads, rows),
         text(say("suite.explained", run=name), "note"),

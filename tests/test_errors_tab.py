@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.attribution import DEFAULT_METHOD
+from analysis.faithfulness import Faithfulness
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
 from pipeline.judgements import Fix, fix_list
@@ -23,6 +24,7 @@ from pipeline.sources import bundled_run
 from tabs import errors_data
 from tabs.errors_export import export
 from tabs.errors_tab import choose_run, enter, look, look_around
+from tabs.errors_view import faithfulness_block
 from tabs.judge_form import fill_form, remove_fix, save_fix, save_judgement
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
 from tabs.suite_view import ask_suite
@@ -144,7 +146,7 @@ def test_a_sentence_is_coloured_first_then_examined(run_root: Path) -> None:
     assert "words" in kinds[0] and "finding" not in kinds[0]
     assert "finding" in kinds[-1]
     told = json.dumps(steps[-1], ensure_ascii=False)
-    assert "These words matter." in told or "do not trust these colours" in told
+    assert "These words matter" in told or "do not trust these colours" in told
     assert "How the tokenizer sees it" in told
     assert "Cause: " in told or "No cause confirmed" in told
 
@@ -204,6 +206,16 @@ def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
     assert "of 257 are wrong" in looked(run="copy", show="all", rule="no wrong_label")[0]
 
 
+@pytest.mark.parametrize(("cost", "chance", "said"), [
+    (0.62, 0.08, "These words matter. Without “but” the probability of positive falls by 0.62; "),
+    (0.02, 0.01, "These words matter little. Without “but” "),
+    (0.08, 0.09, "do not trust these colours."),
+])
+def test_colours_are_told_beside_what_leaving_their_words_out_costs(cost: float, chance: float, said: str) -> None:
+    [told] = faithfulness_block(Faithfulness(("but",), cost, 0.0, chance, 0.0), "positive")
+    assert said in told["text"] and (told["tone"] == "problem") == (cost < chance)
+
+
 def test_an_edited_sentence_goes_on_the_fix_list(run: Run) -> None:
     listed, how = save_fix(None, "copy", "NOT a good film", "negative")
     assert listed["rows"] == [["negative", "NOT a good film", "take back"]]
@@ -221,9 +233,10 @@ def test_a_run_beside_it_gives_rules_for_what_became_of_its_errors(run: Run) -> 
     assert wrong == looked(run="copy")[1][-1]["words"]
     *_, (_, [became, *_], _, _) = look_around("copy", FILE, RUN)
     assert became["rows"][0] == ["all examples", "258", "0", "0", wrong.split()[-1], ""]
-    for (_, n, _, _, still_wrong, p), (what, _, *counts, _) in zip(became["rows"][1:], became["picks"][1:], strict=True):
+    names = ("fixed", "broken", "still_wrong")
+    for (_, n, _, _, still_wrong, p), pick in zip(became["rows"][1:], became["picks"][1:], strict=True):
         assert 0 < int(still_wrong) <= int(n) and p == "1.000"
-        assert [pick["rule"] for pick in counts] == [f"{what['rule']} & {x}" for x in ("fixed", "broken", "still_wrong")]
+        assert [each["rule"] for each in pick[2:5]] == [f"{pick[0]['rule']} & {name}" for name in names]
 
 
 def test_a_summary_tells_of_rule_and_search_together(run_root: Path) -> None:
