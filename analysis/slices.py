@@ -62,6 +62,7 @@ class Cluster:
 
     words: list[str]        # typical of it, most typical first
     rows: np.ndarray        # (n,) of the examples
+    central: int            # the row whose embedding is nearest to their mean
     share: float            # of all errors
 
 
@@ -152,25 +153,31 @@ def error_clusters(examples: Examples, embeddings: np.ndarray, rows: np.ndarray,
     """k-means over the embeddings (N_err, H) of the errors at `rows` (N_err,); largest cluster first.
 
     k is the square root of N_err / 2 if None (Mardia et al. 1979), 12 at most. Typical words stand in more of a
-    cluster's texts, two at least, than of all texts: by what they add to the Kullback-Leibler divergence.
+    cluster's texts, two at least, than of all texts: by what they add to the Kullback-Leibler divergence. English
+    function words are none.
     """
     from scipy.special import rel_entr
     from sklearn.cluster import KMeans
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
     from sklearn.preprocessing import normalize
 
     if not len(rows):
         return []
     k = min(k or int(np.clip(np.sqrt(len(rows) / 2), 1, 12)), len(rows))
-    cluster_ids = KMeans(k, n_init=4, random_state=0).fit_predict(normalize(embeddings))
+    kmeans = KMeans(k, n_init=4, random_state=0)
+    distances = kmeans.fit_transform(normalize(embeddings))     # (N_err, k)
+    cluster_ids = kmeans.labels_
     table, words = word_table(examples.texts)
+    tells = np.array([len(word) > 1 and "'" not in word and word not in ENGLISH_STOP_WORDS for word in words])
     overall = table.mean(axis=0)
     clusters = []
     for cluster_id in range(k):
         inside = rows[cluster_ids == cluster_id]
+        central = rows[distances[:, cluster_id].argmin()]
         share = table[inside].mean(axis=0)
-        typical = np.where(share * len(inside) > 1.5, rel_entr(share, overall), 0)
+        typical = np.where(tells & (share * len(inside) > 1.5), rel_entr(share, overall), 0)
         best = [column for column in np.argsort(-typical, kind="stable")[:5] if typical[column] > 0]
-        clusters.append(Cluster([words[column] for column in best], inside, len(inside) / len(rows)))
+        clusters.append(Cluster([words[column] for column in best], inside, int(central), len(inside) / len(rows)))
     return sorted(clusters, key=lambda cluster: -len(cluster.rows))
 
 

@@ -132,7 +132,8 @@ def opening(predictor: Predictor, examples: Examples, options: Any) -> dict[str,
         seconds("open")
         seconds("search", search="little else")
         seconds("rule", rule="words>10 & confidence>0.9")
-        seconds("phenomenon_at_first", rule="contrast")
+        for rule in ("contrast", "negation", "mixed_polarity"):
+            seconds("phenomenon_at_first", rule=rule)
         seconds("phenomenon", rule="negation & predicted:positive")
     return {kind: percentiles(values) for kind, values in timed.items()} | {"targets": {"open": 1, "filter": 0.3}}
 

@@ -160,13 +160,16 @@ def became_block(other: str, became: dict[str, np.ndarray], by_slice: Sequence[S
     return {**table(say("errors.became", other=other), heads, rows), "picks": picks}
 
 
-def cluster_blocks(clusters: Sequence[Cluster]) -> list[Block]:
-    """Errors grouped by meaning; a click shows a group."""
+def cluster_blocks(clusters: Sequence[Cluster], texts: Sequence[str]) -> list[Block]:
+    """Errors grouped by meaning, each with the one in its middle; a click shows a group."""
     if not clusters:
         return [text(say("errors.no_errors"), "hint")]
-    rows = [(", ".join(each.words) or "…", count(len(each.rows)), number(each.share)) for each in clusters]
+    rows = [
+        (", ".join(each.words) or "…", count(len(each.rows)), number(each.share), _short(texts[each.central]))
+        for each in clusters
+    ]
     picks = [[{"rule": f"cluster_{index}"}] for index in range(len(clusters))]
-    heads = [column("typical", "text"), *columns("number", "n", "share")]
+    heads = [column("typical", "text"), *columns("number", "n", "share"), column("central", "text")]
     return [{**table(say("errors.clusters"), heads, rows), "picks": picks}]
 
 
