@@ -20,6 +20,8 @@ RUN_NAME_RULE = (
     "A run name has 1 to 64 letters, digits, '.', '_' or '-', and does not start with '.' or '_'"
 )
 RUN_NAME_PATTERN = r"^[A-Za-z0-9-][A-Za-z0-9._-]{0,63}$"  # in Rust's regex `$` is the very end, newline excluded
+FROZEN = r"(none|embeddings|half|encoder|top-\d+|\d+|head)"
+RATE_OF_GROUP = r"(embeddings|lower|upper|encoder|head|layer\.\d+) *= *([1-9](\.\d+)?e-\d\d?|0?\.\d*[1-9]\d*)"
 
 
 class Part(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -71,7 +73,7 @@ class DataConfig(Part):
 
 
 class ModelConfig(Part):
-    """Where the weights start."""
+    """Where the weights start, and which of them train."""
 
     base: str = Field(
         "all-MiniLM-L6-v2", min_length=1,
@@ -79,6 +81,22 @@ class ModelConfig(Part):
     )
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout everywhere in the model; empty keeps the model's own."
+    )
+    head: Literal["own", "linear", "mean", "mlp", "mlp-batchnorm"] = Field(
+        "own",
+        description="What makes labels of the encoder's output. own: as the model's family has it; linear: one layer "
+        "on the first piece, [CLS]; mean: one layer on the mean of all pieces; mlp: layers of 512, 256 and the labels "
+        "on [CLS]; mlp-batchnorm: the same, with batch normalisation over each micro-batch.",
+    )
+    freeze: str = Field(
+        "none", pattern=rf"^{FROZEN}( *, *{FROZEN})*$",
+        description="What never trains: none, embeddings, half (embeddings and the lower half of the layers), encoder, "
+        "top-3 (all but the top 3 layers and the head), or a list such as embeddings,0,1,11 (0 is the bottom layer).",
+    )
+    unfreeze_each_epoch: int = Field(
+        0, ge=0,
+        description="Gradual unfreezing: the first epoch trains the head alone, each later one so many more layers "
+        "from the top, the embeddings last; 0: all from the start.",
     )
 
 
@@ -91,12 +109,25 @@ class OptimConfig(Part):
     batch_size: int = Field(32, ge=1, le=4096, description="Examples of one optimizer step, exactly.")
     epochs: int = Field(3, ge=1, le=1000, description="Passes over the training examples.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decay of the weights; biases and norms never decay.")
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="Learning rate after warm-up: straight down to 0, half a cosine down to 0, or constant."
+    schedule: Literal["linear", "cosine", "constant", "polynomial"] = Field(
+        "linear",
+        description="Learning rate after warm-up: straight down to 0, half a cosine down to 0, constant, or down to 0 "
+        "with the square of the steps that are left (polynomial).",
     )
     warmup_ratio: float = Field(0.06, ge=0, lt=1, description="Share of all steps spent warming up.")
     warmup_steps: int | None = Field(None, ge=0, description="Warm-up in steps; when given, it replaces the share.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this L2 norm.")
+    head_multiplier: float = Field(1.0, gt=0, le=1000, description="The head learns at so many times the rate.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1,
+        description="Each layer's learning rate is that of the layer above it times this; embeddings come last.",
+    )
+    groups: str = Field(
+        "", pattern=rf"^(({RATE_OF_GROUP})(, *{RATE_OF_GROUP})*)?$",
+        description="Learning rates of their own, such as embeddings=2e-5, lower=2e-5, upper=3e-5, head=5e-5 (lower "
+        "and upper: halves of the layers; or layer.3, 0 is the bottom one). They are neither multiplied nor decayed; "
+        "of two for the same layer the later one holds.",
+    )
 
 
 class StopConfig(Part):
@@ -273,6 +304,8 @@ def _problem(name: str, error: dict[str, Any]) -> str:
     if name == "schema_version":
         found = _shown(error["input"])
         return f"schema_version is {found}; this Volta reads {SCHEMA_VERSION}. Update Volta, or write the config anew."
+    if error["type"] == "string_pattern_mismatch" and name in FIELDS:      # a description says more than a pattern
+        return f"{name} cannot be {_shown(error['input'])}. {FIELDS[name].description}"
     expected = error["msg"].removeprefix("Input ").removeprefix("String ")      # "should be ...", "should match ..."
     description = FIELDS[name].description if name in FIELDS else ""
     return f"{name} {expected}; found {_shown(error['input'])}. {description}".strip()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import ModelConfig
 from pipeline.exceptions import ModelError
+from pipeline.heads import encoder_config_of, head_of, register_heads, with_head
+from pipeline.layers import freeze
 from pipeline.sources import find_model
 
 if TYPE_CHECKING:
@@ -53,32 +55,45 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
 def load_base_model(
     config: ModelConfig, label_names: list[str], device: torch.device
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """An encoder with a head for these labels, in fp32, and its tokenizer.
+    """An encoder with a head for these labels, in fp32, with what is frozen for good frozen, and its tokenizer.
 
-    A classifier with these very labels keeps its head; any other base gets a new one, drawn from torch's current seed.
+    A classifier with such a head and these very labels keeps it; any other base gets a new one, drawn from torch's
+    current seed.
 
     Raises: ModelError naming the base and what to do.
     """
-    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     tokenizer = load_tokenizer(config.base)
-    model_config = _from_pretrained(AutoConfig, config.base)
-    if not _is_encoder(model_config):
+    found = _from_pretrained(AutoConfig, config.base)
+    if not _is_encoder(encoder_config_of(found)):
         raise ModelError(f"'{config.base}' is not an encoder. Choose a BERT-like model such as bert-base-uncased.")
-    keep_head = _has_trained_head(model_config) and label_names_of(model_config) == label_names
+    same_head = head_of(found) == config.head
+    keep_head = same_head and _has_trained_head(found) and label_names_of(found) == label_names
+    model_config = found if same_head else with_head(encoder_config_of(found), config.head)
     model_config.id2label = dict(enumerate(label_names))
     model_config.label2id = {name: label_id for label_id, name in enumerate(label_names)}
     if config.dropout is not None:
         _set_dropout(model_config, config.dropout)
+        _set_dropout(encoder_config_of(model_config), config.dropout)
+    model = _load_classifier(config.base, device, model_config, keep_head)
+    if config.freeze != "none":
+        freeze(model, config)
+    return model, tokenizer
+
+
+def _load_classifier(base: str, device: torch.device, model_config: PretrainedConfig, keep_head: bool) -> Any:
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
     if keep_head:
-        return _load_weights(AutoModelForSequenceClassification, config.base, device, config=model_config), tokenizer
-    encoder = _load_weights(AutoModel, config.base, device, config=model_config)
+        return _load_weights(AutoModelForSequenceClassification, base, device, config=model_config)
+    encoder: Any = _load_weights(AutoModel, base, device).base_model
     model = AutoModelForSequenceClassification.from_config(
         model_config, dtype=encoder.dtype, attn_implementation=encoder.config._attn_implementation
     ).to(device)
     # Some heads do without the encoder's pooler, which AutoModel always brings: its surplus is left out.
     model.base_model.load_state_dict(encoder.state_dict(), strict=False)
-    return model, tokenizer
+    return model
 
 
 def load_classifier(base: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -113,9 +128,10 @@ def label_names_of(model_config: PretrainedConfig) -> list[str]:
 
 def max_positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Longest input in pieces that the model has positions for."""
-    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    config = encoder_config_of(model.config)
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
     # RoBERTa's positions start behind its padding index, so two of the 514 can never be used.
-    offset = model.config.pad_token_id + 1 if model.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
     return int(min(positions - offset, tokenizer.model_max_length))
 
 
@@ -179,6 +195,7 @@ def _load_weights(auto_class: Any, base: str, device: torch.device, **arguments:
 
 def _from_pretrained(auto_class: Any, base: str, **arguments: Any) -> Any:
     place = find_model(base)
+    register_heads()
     try:
         return auto_class.from_pretrained(place.location, **arguments)
     except Exception as exception:      # damaged or foreign files make the libraries raise all sorts of things

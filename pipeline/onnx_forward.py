@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.heads import encoder_config_of
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -105,5 +107,5 @@ def _example(model: PreTrainedModel, num_texts: int, num_pieces: int) -> dict[st
     random = torch.Generator().manual_seed(0)
     mask = torch.ones(num_texts, num_pieces, dtype=torch.long)
     mask[0, num_pieces // 2 + 1 :] = 0      # the first one is padded
-    ids = torch.randint(model.config.vocab_size, mask.shape, generator=random)
+    ids = torch.randint(encoder_config_of(model.config).vocab_size, mask.shape, generator=random)
     return {"input_ids": ids, "attention_mask": mask}

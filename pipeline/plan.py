@@ -36,7 +36,7 @@ class Plan:
     evaluations: int                            # with the one before the first step
     groups: list[dict[str, Any]]                # name, parameters, learning_rate (at its peak) and weight_decay of each
     parameters: int
-    trainable_parameters: int
+    trainable_parameters: int                   # at any time of the run
     device: str
     precision: str                              # fp32, bf16 or fp16
     free_memory_bytes: int                      # of the device, before
@@ -54,7 +54,10 @@ def make_plan(config: RunConfig) -> Plan:
     splits = load_splits(config.data)
     device = choose_device(config.hardware.device)
     free_memory = _free_memory(device)
-    training, _ = prepare_training(config, splits, _sample(splits.train, config.seed), device)
+    whole = config.model.model_copy(update={"unfreeze_each_epoch": 0})      # the last epochs are the longest
+    training, _ = prepare_training(
+        config.model_copy(update={"model": whole}), splits, _sample(splits.train, config.seed), device
+    )
     keep_freed_memory()
     steps_per_epoch = math.ceil(splits.train.num_rows / config.optim.batch_size)
     steps = steps_per_epoch * config.optim.epochs

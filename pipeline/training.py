@@ -16,6 +16,7 @@ import psutil
 from pipeline.config import RunConfig
 from pipeline.encoding import Encoded, encode, epoch_batches, micro_batches
 from pipeline.exceptions import WorkbenchError
+from pipeline.layers import freeze
 from pipeline.metrics import compute_metrics, is_better
 from pipeline.optimization import make_optimizer, make_scheduler
 from pipeline.predictor import predict_logits
@@ -39,7 +40,7 @@ class StepResult:
     step: int  # counted from 1 over the whole run
     epoch: float  # passes over the training examples so far
     loss: float  # mean per example of this step, in nats
-    learning_rate: float  # of this step
+    learning_rate: float  # of this step, in the optimizer's first group: the highest layer that trains
     grad_norm: float  # L2, before clipping
     examples_per_second: float
     tokens_per_second: float  # without padding
@@ -135,6 +136,8 @@ class Training:
 
         started = time.perf_counter()
         self.model.train()
+        if self.config.model.unfreeze_each_epoch:
+            freeze(self.model, self.config.model, self.step // self.steps_per_epoch)
         learning_rate = self.optimizer.param_groups[0]["lr"]
         rows = self._step_rows()
         loss = 0.0

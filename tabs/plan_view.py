@@ -48,7 +48,10 @@ def _shares(shares: dict[str, float]) -> str:
 
 
 def _learning_rates(groups: list[dict[str, Any]]) -> str:
-    """Of each group of parameters, by its own rate and weight decay."""
+    """Of each group of parameters, by its own rate and weight decay; where blocks differ, of each by its rate."""
+    if " of " in groups[0]["name"]:
+        rates = {group["name"].partition(" of ")[2]: group["learning_rate"] for group in groups}
+        return " · ".join(f"{blocks} {rate:g}" for blocks, rate in rates.items())
     return " · ".join(
         say(
             "plan.learning_rate_told",

@@ -57,8 +57,11 @@ def refusal(values: Any) -> str:
     ("data.clean.spaces", False),
     ("model.base", "all-MiniLM-L6-v2"),
     ("model.dropout", None),
+    ("model.head", "own"),
+    ("model.freeze", "none"),
     ("optim.batch_size", 32),
     ("optim.schedule", "linear"),
+    ("optim.groups", ""),
     ("stop.metric", "macro_f1"),
     ("stop.patience", 0),
     ("hardware.device", "auto"),
@@ -116,12 +119,20 @@ def test_a_missing_run_name_is_refused_and_never_made_up() -> None:
     ("optim.epochs", 0, "optim.epochs should be greater than or equal to 1; found 0."),
     ("optim.epochs", 2.5, "optim.epochs should be a valid integer, got a number with a fractional part; found 2.5."),
     ("optim.weight_decay", -1, "optim.weight_decay should be greater than or equal to 0; found -1."),
-    ("optim.schedule", "cosin", "optim.schedule should be 'linear', 'cosine' or 'constant'; found 'cosin'."),
+    ("optim.schedule", "cosin", "optim.schedule should be 'linear', 'cosine', 'constant' or 'polynomial'; found"),
     ("optim.warmup_ratio", 1, "optim.warmup_ratio should be less than 1; found 1."),
     ("optim.warmup_steps", -1, "optim.warmup_steps should be greater than or equal to 0; found -1."),
+    ("optim.head_multiplier", 0, "optim.head_multiplier should be greater than 0; found 0."),
+    ("optim.layer_decay", 1.1, "optim.layer_decay should be less than or equal to 1; found 1.1."),
+    ("optim.groups", "head=5", "optim.groups cannot be 'head=5'. Learning rates of their own, such as embeddings=2e-5"),
+    ("optim.groups", "head=0.0", "optim.groups cannot be 'head=0.0'."),
+    ("optim.groups", "neck=2e-5", "optim.groups cannot be 'neck=2e-5'."),
+    ("model.freeze", "top3", "model.freeze cannot be 'top3'. What never trains: none, embeddings, half"),
+    ("model.freeze", "0,,1", "model.freeze cannot be '0,,1'."),
+    ("model.unfreeze_each_epoch", -1, "model.unfreeze_each_epoch should be greater than or equal to 0; found -1."),
     ("optim.max_grad_norm", 0, "optim.max_grad_norm should be greater than 0; found 0."),
     ("stop.patience", -1, "stop.patience should be greater than or equal to 0; found -1."),
-    ("hardware.device", "tpu", "hardware.device should match pattern '^(auto|cpu|mps|cuda(:\\d+)?)$'; found 'tpu'."),
+    ("hardware.device", "tpu", "hardware.device cannot be 'tpu'. auto, cpu, cuda"),
     ("hardware.micro_batch_tokens", 7, "hardware.micro_batch_tokens should be greater than or equal to 8; found 7."),
     ("data.clean.html", "maybe", "data.clean.html should be a valid boolean, unable to interpret input; found 'maybe'"),
 ])
@@ -179,7 +190,7 @@ def test_an_unknown_field_in_a_file_is_refused_with_the_nearest_one(values: dict
 @pytest.mark.parametrize("name, hint", [
     ("optim.learning_rat", "Did you mean 'optim.learning_rate'?"),
     ("epochs", "Did you mean 'optim.epochs'?"),
-    ("optim.", "Did you mean 'optim.epochs'?"),
+    ("optim.", "Did you mean 'optim.groups'?"),
     ("data.clean", "Did you mean 'data.clean.html'?"),         # a group is no field
 ])
 def test_setting_an_unknown_field_is_refused_with_the_nearest_one(name: str, hint: str) -> None:
@@ -259,7 +270,7 @@ def test_fields_tell_their_kind_and_bounds(
 
 
 def test_a_choice_tells_its_choices_and_its_default_is_one_of_them() -> None:
-    assert FIELDS["optim.schedule"].choices == ("linear", "cosine", "constant")
+    assert FIELDS["optim.schedule"].choices == ("linear", "cosine", "constant", "polynomial")
     assert all(str(field.default) in field.choices for field in FIELDS.values() if field.choices)
 
 

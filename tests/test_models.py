@@ -68,13 +68,14 @@ def test_every_weight_but_the_head_is_that_of_the_base(family: str, tiny_bases: 
 @pytest.mark.parametrize("family, attention", [
     ("bert", "sdpa"), ("roberta", "sdpa"), ("deberta-v2", "eager"), ("modernbert", "sdpa"), ("distilbert", "sdpa"),
 ])
+@pytest.mark.parametrize("head", ["own", "mean"])
 def test_attention_is_plain_on_a_cpu_and_the_fastest_that_a_family_has_elsewhere(
-    family: str, attention: str, tiny_bases: dict[str, Path]
+    family: str, attention: str, head: Any, tiny_bases: dict[str, Path]
 ) -> None:
-    config = ModelConfig(base=str(tiny_bases[family]))
+    config = ModelConfig(base=str(tiny_bases[family]), head=head)
     elsewhere = torch.device("meta")                # stands for a GPU: nothing is computed
-    assert load_base_model(config, LABELS, CPU)[0].config._attn_implementation == "eager"
-    assert load_base_model(config, LABELS, elsewhere)[0].config._attn_implementation == attention
+    encoders: list[Any] = [load_base_model(config, LABELS, device)[0].base_model for device in (CPU, elsewhere)]
+    assert [encoder.config._attn_implementation for encoder in encoders] == ["eager", attention]
 
 
 def test_the_encoder_of_a_masked_language_model_is_found_under_its_prefix(tiny_model: Path, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config import OptimConfig
-from pipeline.optimization import make_optimizer, make_scheduler, parameter_groups, warmup_steps
+from pipeline.config import ModelConfig, OptimConfig
+from pipeline.exceptions import ModelError
+from pipeline.layers import freeze, parameter_blocks
+from pipeline.optimization import block_rates, make_optimizer, make_scheduler, parameter_groups, warmup_steps
 from tests.tiny_encoders import FAMILIES, tiny_config
 
 CPU = torch.device("cpu")
@@ -24,7 +26,7 @@ def classifier(family: str) -> torch.nn.Module:
 def names_in_groups(model: torch.nn.Module) -> list[list[str]]:
     """Names of the parameters that decay, and of those that do not."""
     names = {parameter: name for name, parameter in model.named_parameters()}
-    return [[names[parameter] for parameter in group["params"]] for group in parameter_groups(model, 0.1)]
+    return [[names[parameter] for parameter in group["params"]] for group in parameter_groups(model, OptimConfig())]
 
 
 def two_layers() -> torch.nn.Module:
@@ -74,7 +76,88 @@ def test_a_frozen_parameter_is_in_no_group() -> None:
 
 
 def test_the_first_group_decays_as_told_and_the_second_not_at_all() -> None:
-    assert [group["weight_decay"] for group in parameter_groups(two_layers(), 0.1)] == [0.1, 0.0]
+    groups = parameter_groups(two_layers(), OptimConfig(weight_decay=0.1))
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+
+
+# Learning rates of their own
+
+BLOCKS = ["embeddings", "layer.0", "layer.1", "layer.2", "layer.3", "head"]
+
+
+@pytest.mark.parametrize("choices, expected", [       # in units of the learning rate, from the embeddings to the head
+    ({}, [1, 1, 1, 1, 1, 1]),
+    ({"head_multiplier": 10}, [1, 1, 1, 1, 1, 10]),
+    ({"layer_decay": 0.5}, [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 1]),
+    ({"layer_decay": 0.5, "head_multiplier": 2}, [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2]),
+    ({"groups": "embeddings=2e-2,lower=2e-2, upper = 3e-2, head=0.05"}, [2, 2, 2, 3, 3, 5]),
+    ({"groups": "layer.1=7e-2"}, [1, 1, 7, 1, 1, 1]),
+    ({"groups": "encoder=2e-2, layer.3=9e-2"}, [2, 2, 2, 2, 9, 1]),       # the later one holds
+    ({"groups": "head=3e-2, layer.0=4e-2", "layer_decay": 0.5, "head_multiplier": 10}, [1 / 16, 4, 1 / 4, 1 / 2, 1, 3]),
+])
+def test_each_block_has_its_rate(choices: dict[str, Any], expected: list[float]) -> None:
+    rates = block_rates(BLOCKS, OptimConfig(learning_rate=0.01, **choices))
+    assert list(rates) == BLOCKS
+    assert [rate / 0.01 for rate in rates.values()] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("choices", [{"layer_decay": 0.5}, {"head_multiplier": 10}, {"groups": "lower=1e-3"}])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_parameter_is_once_in_a_group_with_the_rate_of_its_block(family: str, choices: dict[str, Any]) -> None:
+    model = classifier(family)
+    config = OptimConfig(learning_rate=0.1, weight_decay=0.2, **choices)
+    blocks = parameter_blocks(model)
+    rates = block_rates(list(blocks), config)
+    expected = {
+        parameter: (rates[block], 0.2 if parameter.ndim >= 2 else 0.0)
+        for block, parameters in blocks.items() for parameter in parameters.values()
+    }
+    groups = make_optimizer(model, config, CPU).param_groups
+    in_groups = [
+        (parameter, (group["lr"], group["weight_decay"])) for group in groups for parameter in group["params"]
+    ]
+    assert len(in_groups) == len(expected) == len(list(model.parameters()))
+    assert dict(in_groups) == expected
+
+
+def test_blocks_of_one_rate_share_two_groups_from_the_top_layer_down_and_the_head_last() -> None:
+    def names(**choices: Any) -> list[str]:
+        return [group["name"] for group in parameter_groups(classifier("bert"), OptimConfig(**choices))]
+
+    assert names() == ["matrices", "biases_and_norms"]      # as the states of earlier runs have them
+    assert names(head_multiplier=10) == [
+        "matrices of embeddings-layer.1", "biases_and_norms of embeddings-layer.1",
+        "matrices of head", "biases_and_norms of head",
+    ]
+    assert [name for name in names(groups="lower=1e-3") if "matrices" in name] == [
+        "matrices of layer.1", "matrices of layer.0", "matrices of embeddings", "matrices of head",
+    ]
+    assert [name for name in names(layer_decay=0.9) if "matrices" in name] == [
+        "matrices of layer.1", "matrices of layer.0", "matrices of embeddings", "matrices of head",
+    ]
+
+
+def test_blocks_that_are_frozen_make_no_group() -> None:
+    model = classifier("bert")
+    freeze(model, ModelConfig(freeze="embeddings,1"))
+    groups = parameter_groups(model, OptimConfig(layer_decay=0.5))
+    assert [group["name"].split(" of ")[1] for group in groups] == ["layer.0", "layer.0", "head", "head"]
+
+
+def test_a_rate_for_a_layer_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"^optim.groups names 'layer.4', but the model has embeddings, 4 layers"):
+        block_rates(BLOCKS, OptimConfig(groups="layer.4=1e-5"))
+
+
+def test_all_rates_follow_the_schedule_together() -> None:
+    config = OptimConfig(learning_rate=0.01, head_multiplier=10, warmup_steps=0)
+    optimizer = make_optimizer(classifier("bert"), config, CPU)
+    scheduler = make_scheduler(optimizer, config, 4)
+    for left in (1, 0.75, 0.5, 0.25):
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.01 * left, 0.01 * left, 0.1 * left, 0.1 * left])
+        optimizer.step()
+        scheduler.step()
 
 
 # AdamW
@@ -131,6 +214,7 @@ def test_adamw_is_fused_where_the_device_has_it(device: str, fused: bool, monkey
     ("linear", 90, {0: 0, 5: 0.5, 10: 1, 30: 0.75, 50: 0.5, 90: 0}),
     ("cosine", 90, {0: 0, 5: 0.5, 10: 1, 30: 0.853553, 50: 0.5, 90: 0}),     # (1 + cos 45 degrees) / 2
     ("constant", 90, {0: 0, 5: 0.5, 10: 1, 30: 1, 50: 1, 90: 1}),
+    ("polynomial", 90, {0: 0, 5: 0.5, 10: 1, 30: 0.5625, 50: 0.25, 90: 0}),     # squares of 3/4 and 1/2
 ])
 def test_the_rate_rises_to_its_peak_and_falls_as_the_schedule_says(
     schedule: Any, total_steps: int, expected: dict[int, float]

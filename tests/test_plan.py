@@ -19,6 +19,7 @@ from pipeline.jobs import carry_out, device_lock
 from pipeline.plan import make_plan
 from tabs.plan_view import plan_blocks
 from tests.command import volta
+from tests.tiny_encoders import build
 
 
 def test_a_plan_says_what_the_run_then_does(run_root: Path, tiny_values: dict[str, Any]) -> None:
@@ -46,6 +47,29 @@ def test_time_and_memory_are_of_the_size_of_what_was_measured(tiny_values: dict[
     assert 1e8 < plan.peak_memory_bytes < 1e11
     assert plan.free_memory_bytes > 1e8
     assert plan.trainable_parameters == plan.parameters > 10_000
+
+
+@pytest.mark.parametrize("choices, share", [
+    ({"freeze": "encoder"}, 0.05),
+    ({"freeze": "encoder", "head": "mlp"}, 0.9),        # 32 * 512 + 512 * 256 are more than the tiny encoder has
+    ({"unfreeze_each_epoch": 1}, 1.0),                  # in time
+])
+def test_what_is_frozen_is_counted_but_does_not_train(
+    choices: dict[str, Any], share: float, tiny_values: dict[str, Any]
+) -> None:
+    values = {**tiny_values, "model": {**tiny_values["model"], **choices}}
+    plan = make_plan(make_config({**values, "optim": {**values["optim"], "layer_decay": 0.5}}))
+    model = build(tiny_values["model"]["base"], **choices)
+    assert plan.parameters == sum(each.numel() for each in model.parameters())
+    assert plan.trainable_parameters == sum(each.numel() for each in model.parameters() if each.requires_grad)
+    assert plan.trainable_parameters == sum(group["parameters"] for group in plan.groups)
+    assert plan.trainable_parameters / plan.parameters == pytest.approx(share, abs=0.05)
+
+
+def test_the_page_tells_the_rate_of_each_block_where_they_differ(tiny_values: dict[str, Any]) -> None:
+    optim = {**tiny_values["optim"], "groups": "lower=2e-5, head=5e-3"}
+    told = dict(plan_blocks(asdict(make_plan(make_config({**tiny_values, "optim": optim}))))[0]["rows"])
+    assert told["Learning rate"] == "layer.1 0.001 · layer.0 2e-05 · embeddings 0.001 · head 0.005"
 
 
 def test_of_many_examples_a_sample_is_measured_and_all_are_counted(

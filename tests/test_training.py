@@ -15,6 +15,7 @@ import torch
 
 from pipeline.config import make_config
 from pipeline.encoding import encode
+from pipeline.layers import parameter_blocks
 from pipeline.models import load_base_model
 from pipeline.training import (
     EvaluationResult,
@@ -127,12 +128,15 @@ def test_another_seed_gives_another_run(tiny_model: Path) -> None:
     assert losses(other) != losses_of_one
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+UNFREEZING = {"model": {"unfreeze_each_epoch": 1, "head": "mlp-batchnorm"}, "optim": {"layer_decay": 0.8, "epochs": 3}}
+
+
+@pytest.mark.parametrize("precision, more", [("fp32", {}), ("bf16", {}), ("fp32", UNFREEZING)])
 @pytest.mark.parametrize("leave_after", [1, 2, 3, 6, 7, 9])  # results: an evaluation, steps, an evaluation ...
 def test_a_training_left_at_any_result_goes_on_bit_for_bit(
-    tiny_model: Path, tmp_path: Path, leave_after: int, precision: str
+    tiny_model: Path, tmp_path: Path, leave_after: int, precision: str, more: dict[str, Any]
 ) -> None:
-    changes: dict[str, Any] = {"hardware": {"precision": precision}, "stop": {"evaluate_every": 3}}
+    changes: dict[str, Any] = {"hardware": {"precision": precision}, "stop": {"evaluate_every": 3}, **more}
     undisturbed = make_training(tiny_model, **changes)
     expected = [vars(result) for result in undisturbed.results()]
 
@@ -150,6 +154,23 @@ def test_a_training_left_at_any_result_goes_on_bit_for_bit(
         {k: v for k, v in e.items() if k not in timings} for e in expected
     ]
     assert_same_weights(weights(taken_up), weights(undisturbed))
+
+
+def test_in_gradual_unfreezing_a_block_moves_from_the_epoch_on_that_unfreezes_it(tiny_model: Path) -> None:
+    training = make_training(tiny_model, model={"unfreeze_each_epoch": 1}, optim={"epochs": 4})
+    results, moved = training.results(), []
+    next(results)
+    for _ in range(4):
+        before = weights(training)
+        while not isinstance(next(results), EvaluationResult):
+            pass
+        moved.append([
+            block for block, parameters in parameter_blocks(training.model).items()
+            if any(not torch.equal(parameter, before[name]) for name, parameter in parameters.items())
+        ])
+    assert moved == [
+        ["head"], ["layer.1", "head"], ["layer.0", "layer.1", "head"], ["embeddings", "layer.0", "layer.1", "head"]
+    ]
 
 
 def test_evaluates_before_the_first_step_every_n_steps_and_at_each_epoch(tiny_model: Path) -> None:

@@ -59,15 +59,15 @@ def base_folder(folder: Path, config: Any, tokenizer_of: Path) -> Path:
     return folder
 
 
-def build(base: Path | str, labels: list[str] = LABELS, seed: int = 0, dropout: float | None = None) -> Any:
-    """The base with a head for these labels; the seed decides a new head."""
+def build(base: Path | str, labels: list[str] = LABELS, seed: int = 0, **choices: Any) -> Any:
+    """The base with a head for these labels; the seed decides a new head. Choices are fields of ModelConfig."""
     torch.manual_seed(seed)
-    return load_base_model(ModelConfig(base=str(base), dropout=dropout), labels, torch.device("cpu"))[0]
+    return load_base_model(ModelConfig(base=str(base), **choices), labels, torch.device("cpu"))[0]
 
 
-def saved(base: Path, folder: Path, labels: list[str] = LABELS, seed: int = 0) -> Path:
+def saved(base: Path, folder: Path, labels: list[str] = LABELS, seed: int = 0, **choices: Any) -> Path:
     """The folder, with what `build` gives saved in it."""
-    save_model(build(base, labels, seed), load_tokenizer(str(base)), folder)
+    save_model(build(base, labels, seed, **choices), load_tokenizer(str(base)), folder)
     return folder
 
 
