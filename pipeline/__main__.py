@@ -222,6 +222,21 @@ def runs() -> None:
 
 
 @app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="Models and data sets.", show_default=False)]) -> None:
+    """Load models and data sets of the Hub into this machine's cache; after a break it goes on where it was."""
+    from pipeline import fetching
+
+    exit_status = 0
+    for name, found in {name: fetching.find_wanted(name) for name in names}.items():
+        try:
+            print_json(asdict(fetching.fetch(name, *found)))
+        except WorkbenchError as exception:     # the others come all the same
+            print(exception, file=sys.stderr)
+            exit_status = 1
+    raise typer.Exit(exit_status)
+
+
+@app.command()
 def fields() -> None:
     """List what `--set` takes, with defaults and meanings, and the presets."""
     for field in FIELDS.values():

@@ -146,7 +146,9 @@ def test_an_experiment_is_kept_in_the_run_root_with_its_runs_and_read_back(run_r
     assert path == run_root / "_experiments" / "x.json"
     assert json.loads(path.read_text(encoding="utf-8")) == {
         "name": "x", "changes": {"fast": FASTER}, "seeds": [1], "test": True,
-        "runs": [{"run": "x-baseline", "variant": "baseline", "seed": 1}, {"run": "x-fast", "variant": "fast", "seed": 1}],
+        "runs": [
+            {"run": "x-baseline", "variant": "baseline", "seed": 1}, {"run": "x-fast", "variant": "fast", "seed": 1},
+        ],
     }
     assert experiment_names() == ["x"]
     assert members_of(load_experiment("x")) == members_of(own)
