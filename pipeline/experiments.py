@@ -162,6 +162,8 @@ def _variants(experiment: Experiment) -> dict[str, dict[str, Any]]:
     named = list(changes.items()) if isinstance(changes, dict) else [(_made_name(each), each) for each in changes]
     if twice := [name for name, count in Counter(name for name, _ in named).items() if count > 1]:
         raise ConfigError(f"Two changes would be called '{twice[0]}'. Give them names of their own.")
+    if experiment.seeds and any("seed" in each for each in [experiment.set, *(each for _, each in named)]):
+        raise ConfigError("An experiment with 'seeds' sets 'seed' for each run itself. Take 'seed' out of its fields.")
     alone = bool(named) and all("base" in each for _, each in named)
     return dict(named) if alone else {BASELINE: {}} | dict(named)
 

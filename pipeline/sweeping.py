@@ -69,9 +69,10 @@ def sweep(experiment: Experiment, asked_to_stop: threading.Event, again: bool = 
     Raises: ConfigError as `members_of`; RunError when a member's run is there with another config, or another process
         sweeps the experiment.
     """
-    members = _begun(experiment)
+    members = _checked(experiment)
     try:
         with _lock(experiment.name).acquire(LOCK_WAIT_SECONDS):
+            save_experiment(experiment)
             _stop_mark(experiment.name).unlink(missing_ok=True)
             for number, member in enumerate(members, 1):
                 log.info("%s: %d of %d", member.run, number, len(members))
@@ -80,12 +81,10 @@ def sweep(experiment: Experiment, asked_to_stop: threading.Event, again: bool = 
         raise _already_swept(experiment.name) from None
 
 
-def _begun(experiment: Experiment) -> list[Member]:
-    """Its members, which are written down."""
+def _checked(experiment: Experiment) -> list[Member]:
     members = members_of(experiment)
     for member in members:
         _refuse_other_config(member)
-    save_experiment(experiment)
     return members
 
 
@@ -155,7 +154,8 @@ def start_sweep(experiment: Experiment, again: bool = False) -> None:
     name = experiment.name
     if is_swept(name):
         raise _already_swept(name)
-    _begun(experiment)
+    _checked(experiment)
+    save_experiment(experiment)
     log_path = experiments_root() / f"{name}.log"
     with open(log_path, "wb") as file:
         process = start_command(["sweep", *(["--again"] if again else []), "--", name], stdout=file, stderr=file)

@@ -127,6 +127,7 @@ def test_a_file_without_an_experiment_is_told(tmp_path: Path, content: str, sent
     ({"set": {"optim.epoch": 1}}, "There is no field 'optim.epoch'. Did you mean 'optim.epochs'?"),
     ({"changes": {"a": {"optim.epochs": 0}}}, "optim.epochs should be greater than or equal to 1; found 0."),
     ({"base": {"optim": 3}}, "optim"),
+    ({"seeds": [1], "changes": {"a": {"seed": 2}}}, "An experiment with 'seeds' sets 'seed' for each run itself."),
     ({"changes": [FASTER, FASTER]}, "Two changes would be called 'baseline+lr5e-5'. Give them names of their own."),
     ({"changes": {"a b": {}, "a-b": {}}}, "Two runs of the experiment would be called 'x-a-b'."),
     ({"changes": {"a" * 63: {}}}, f"A run of the experiment needs a name of up to 64 letters, digits, '.', '_' or '-'; "
