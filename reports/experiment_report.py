@@ -198,7 +198,7 @@ def _plot(result: Result) -> str:
             ET.SubElement(svg, "circle", cx=x(each), cy=str(y), r="3", fill="white", stroke=TEAL)
         ET.SubElement(svg, "circle", cx=x(gain.mean.value), cy=str(y), r="5", fill=TEAL)
     for end in sorted({low, 0.0, high}):
-        _text_of(svg, x(end), height - ROW / 2, f"{100 * end:+.1f}", "middle")
+        _text_of(svg, x(end), height - ROW / 2, f"{100 * end:+.1f}" if end else "0", "middle")
     return f"<figure>{ET.tostring(svg, encoding='unicode')}<figcaption>{escape(title)}</figcaption></figure>"
 
 
