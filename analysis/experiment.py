@@ -22,7 +22,10 @@ from pipeline.sweeping import standings
 SIGNIFICANT = 0.05
 ABOUT_THE_SAME = 1.1        # times the cost
 
-Verdict = Literal["baseline", "gain", "gain_dearer", "loss", "noise", "noise_dearer", "noise_cheaper", "not_compared"]
+Verdict = Literal[
+    "baseline", "gain", "gain_dearer", "gain_of_one_seed", "loss",
+    "noise", "noise_dearer", "noise_cheaper", "not_compared",
+]
 
 
 @dataclass(frozen=True)
@@ -221,12 +224,17 @@ def _ratios(first: Cost | None, other: Cost | None) -> dict[str, float]:
 
 
 def _verdict(gain: Gain | None, ratios: dict[str, float]) -> Verdict:
-    """A change counts where chance is unlikely to make it, and where every seed has it in the same direction."""
+    """A change counts where chance is unlikely to make it, and every seed has it in the same direction.
+
+    Two runs of one seed are near twins: what one gains over the other on these examples may be the seed's alone.
+    """
     if gain is None:
         return "not_compared"
     dearer = max(ratios.values(), default=1.0) > ABOUT_THE_SAME
     cheaper = not dearer and min(ratios.values(), default=1.0) < 1 / ABOUT_THE_SAME
     agreed = len({np.sign(each) for each in gain.by_seed.values()}) == 1
     if gain.corrected < SIGNIFICANT and agreed:
-        return "loss" if gain.mean.value < 0 else "gain_dearer" if dearer else "gain"
+        if gain.mean.value < 0:
+            return "loss"
+        return "gain_of_one_seed" if len(gain.by_seed) == 1 else "gain_dearer" if dearer else "gain"
     return "noise_dearer" if dearer else "noise_cheaper" if cheaper else "noise"

@@ -30,11 +30,17 @@ def verdicts(experiment: Experiment) -> dict[str, str]:
 def test_a_change_is_judged_by_what_it_gains_and_costs(
     run_root: Path, num_wrong: int, seconds: float, verdict: str
 ) -> None:
-    experiment = ablation(long=LONG)
-    first, other = members_of(experiment)
-    write_run(first, 50)
-    write_run(other, num_wrong, seconds)
+    experiment = ablation(seeds=2, long=LONG)
+    for member in members_of(experiment):
+        write_run(member, *((50, 60.0) if member.variant == "baseline" else (num_wrong, seconds)))
     assert verdicts(experiment) == {"baseline": "baseline", "long": verdict}
+
+
+def test_a_gain_of_one_seed_asks_for_more(run_root: Path) -> None:
+    experiment = ablation(long=LONG)
+    for member, num_wrong in zip(members_of(experiment), (50, 20), strict=True):
+        write_run(member, num_wrong)
+    assert verdicts(experiment)["long"] == "gain_of_one_seed"
 
 
 def test_of_one_seed_the_test_is_mcnemars_corrected_for_all_changes(run_root: Path) -> None:
