@@ -109,6 +109,17 @@ def compare(name: Name, other: Name, data: Data = None, split: Split = None) -> 
 
 
 @app.command()
+def experiment(name: Annotated[str, typer.Argument(help="Name of an experiment.", show_default=False)]) -> None:
+    """Say what each change of an experiment gains and costs, and whether it is worth it: one JSON line a change."""
+    from analysis.experiment import measure
+    from pipeline.experiments import load_experiment
+
+    result = measure(load_experiment(name))
+    for variant in result.variants:
+        print_json({"experiment": name, "split": result.split, **asdict(variant)})
+
+
+@app.command()
 def suite(
     name: Name,
     half: Annotated[str, typer.Option(help="develop, or verify, to judge what was mended.")] = "develop",

@@ -11,6 +11,7 @@ from pipeline.exceptions import RunError
 from pipeline.predictions import Predictions
 
 NUM_RESAMPLES = 2_000
+NUM_TEST_RESAMPLES = 20_000     # for a p-value, which several comparisons make larger
 CONFIDENCE = 0.95
 
 
@@ -57,12 +58,7 @@ def compare(first: Predictions, other: Predictions) -> Comparison:
     """
     from scipy.stats import binomtest
 
-    order = _order_of(first, other)
-    gold_ids = first.gold_ids
-    label_ids = np.array([first.label_names.index(name) for name in other.label_names])
-    if (label_ids[other.gold_ids][order] != gold_ids).any():
-        raise RunError("Gold labels were changed between the two, so they cannot be compared.")
-    predicted = [first.logits.argmax(axis=1), label_ids[other.logits.argmax(axis=1)][order]]
+    gold_ids, predicted = first.gold_ids, [first.logits.argmax(axis=1), predicted_in_order(first, other)]
     right, other_right = (predicted_ids == gold_ids for predicted_ids in predicted)
     fixed, broken = int((~right & other_right).sum()), int((right & ~other_right).sum())
     num_labels = len(first.label_names)
@@ -76,6 +72,43 @@ def compare(first: Predictions, other: Predictions) -> Comparison:
             "macro_f1": _estimate(gold_ids, predicted, num_labels, lambda cells: cells.macro_f1(1) - cells.macro_f1(0)),
         },
     )
+
+
+def predicted_in_order(first: Predictions, other: Predictions) -> np.ndarray:
+    """What `other` predicts, (N,), with the label ids and in the order of `first`. Raises: as `compare`."""
+    order = _order_of(first, other)
+    label_ids = np.array([first.label_names.index(name) for name in other.label_names])
+    if (label_ids[other.gold_ids][order] != first.gold_ids).any():
+        raise RunError("Gold labels were changed between the two, so they cannot be compared.")
+    predicted: np.ndarray = label_ids[other.logits.argmax(axis=1)][order]
+    return predicted
+
+
+def mean_gain(right: np.ndarray, other_right: np.ndarray) -> tuple[Estimate, float]:
+    """What accuracy averaged over S seeds gains, and how often resampled examples alone would make as large a change.
+
+    A paired bootstrap over the N examples: of each, the share of seeds that have it right is compared. Of the two-sided
+    p-value the resamples are moved to a mean of 0. It says whether the same models would differ on other examples.
+    Args: right, other_right: (S, N) bool, of the first and the other; their numbers of seeds may differ.
+    Source: Efron and Tibshirani 1993, chapters 13 and 16.
+    """
+    gains, counts = np.unique(other_right.mean(axis=0) - right.mean(axis=0), return_counts=True)
+    n = int(counts.sum())
+    value = float(gains @ counts / n)
+    means = np.random.default_rng(0).multinomial(n, counts / n, size=NUM_TEST_RESAMPLES) @ gains / n
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    as_large = int((np.abs(means - value) >= abs(value) - 1e-12).sum())
+    return Estimate(value, float(low), float(high)), (as_large + 1) / (NUM_TEST_RESAMPLES + 1)
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """(M,) corrected for M tests, so that the chance of one false alarm in all is the level."""
+    order = np.argsort(p_values)
+    stepwise = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepwise), 1)
+    return corrected
 
 
 def changes(first: Predictions, other: Predictions) -> dict[str, np.ndarray]:

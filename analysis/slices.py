@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.compare import Estimate, accuracy_estimate
+from analysis.compare import Estimate, accuracy_estimate, holm
 from analysis.examples import Examples, Texts
 from analysis.rules import Phenomena, is_about_text, label_condition, mask, word_table
 
@@ -179,15 +179,6 @@ def error_clusters(examples: Examples, embeddings: np.ndarray, rows: np.ndarray,
         best = [column for column in np.argsort(-typical, kind="stable")[:5] if typical[column] > 0]
         clusters.append(Cluster([words[column] for column in best], inside, int(central), len(inside) / len(rows)))
     return sorted(clusters, key=lambda cluster: -len(cluster.rows))
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """(M,) corrected for M tests, so that the chance of one false alarm in all is the level."""
-    order = np.argsort(p_values)
-    stepwise = p_values[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(stepwise), 1)
-    return corrected
 
 
 def _bands(kind: str, bounds: Sequence[float]) -> Iterator[str]:

@@ -103,6 +103,36 @@ def resume(name: Name, detach: Detach = False) -> None:
 
 
 @app.command()
+def sweep(
+    file: Annotated[str, typer.Argument(help="An experiment's file; its name, once it has begun.", show_default=False)],
+    again: Annotated[bool, typer.Option("--again", help="Try failed runs again, too.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Sweep in a process of its own, and return.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the sweep; its run saves. Sweep again to go on.")] = False,
+) -> None:
+    """Carry out an experiment, run by run: a JSON line each. Swept again, it goes on where it was."""
+    from pipeline import sweeping
+    from pipeline.experiments import load_experiment, read_experiment
+    from pipeline.jobs import stop_signals
+
+    experiment = read_experiment(Path(file)) if Path(file).is_file() else load_experiment(file)
+    if stop:
+        sweeping.stop_sweep(experiment.name)
+    elif detach:
+        sweeping.start_sweep(experiment, again)
+    else:
+        with stop_signals() as asked:
+            done = [_told(standing) for standing in sweeping.sweep(experiment, asked, again)]
+        raise typer.Exit(0 if all(done) else 1)
+    for standing in sweeping.standings(experiment):
+        print_json(asdict(standing))
+
+
+def _told(standing: Any) -> bool:
+    print_json(asdict(standing))
+    return bool(standing.is_done)
+
+
+@app.command()
 def logs(
     name: Name, follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False
 ) -> None:
@@ -189,6 +219,21 @@ def runs() -> None:
             print_json(load_run(name).summary())
         except WorkbenchError as exception:
             print(f"{name}: {exception}", file=sys.stderr)
+
+
+@app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="Models and data sets.", show_default=False)]) -> None:
+    """Load models and data sets of the Hub into this machine's cache; after a break it goes on where it was."""
+    from pipeline import fetching
+
+    exit_status = 0
+    for name, found in {name: fetching.find_wanted(name) for name in names}.items():
+        try:
+            print_json(asdict(fetching.fetch(name, *found)))
+        except WorkbenchError as exception:     # the others come all the same
+            print(exception, file=sys.stderr)
+            exit_status = 1
+    raise typer.Exit(exit_status)
 
 
 @app.command()

@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
 def run_command(app: typer.Typer) -> None:
     """Exit status: 0 done, 1 it failed, 2 the request could not be understood."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    for chatty in ("httpx", "huggingface_hub", "datasets", "accelerate", "filelock"):
+    for chatty in ("httpx", "httpx2", "huggingface_hub", "datasets", "accelerate", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:

@@ -46,7 +46,7 @@ def carry_out(run: Run) -> int:
     Raises: RunError when another process works on it.
     """
     try:
-        with run.locked(), _logging_to(run), _stop_signals() as stop:
+        with run.locked(), _logging_to(run), stop_signals() as stop:
             progress = Progress(run)
             try:
                 progress.change("queued", reason=None)
@@ -251,8 +251,8 @@ def _lock_of(device: str) -> FileLock:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM and Ctrl-C set the event; the loop sees it after the step it is in."""
+def stop_signals() -> Iterator[threading.Event]:
+    """SIGTERM and Ctrl-C set the event; a training sees it after the step it is in."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -65,6 +65,11 @@ def bundled_run() -> Path:
     return PROJECT_ROOT / "checkpoints" / BUNDLED_RUN
 
 
+def converted_folder(hub_id: str) -> Path:
+    """Where `fetch` puts a model whose weights on the Hub are no safetensors."""
+    return run_root() / "_models" / hub_id.replace("/", "--")
+
+
 def data_root() -> Path:
     """The folder that holds local data sets by name: `$VOLTA_DATA`, else `shared/data` beside the checkout."""
     named = os.environ.get("VOLTA_DATA")
@@ -86,6 +91,8 @@ def find_model(base: str) -> Place:
     hub_id = _hub_id(name, SHORT_NAMES)
     if hub_id == SHORT_NAMES["all-MiniLM-L6-v2"] and (folder := _packaged_minilm()):
         return Place(name, "package", str(folder))
+    if hub_id and _is_model_folder(converted_folder(hub_id)):
+        return Place(name, "local", str(converted_folder(hub_id)))
     if hub_id and (not is_offline() or _is_cached(hub_id, "model")):
         return Place(name, "hub", hub_id)
     if name == BUNDLED_RUN and _is_model_folder(bundled_run() / "best"):

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from sklearn.metrics import f1_score
 
-from analysis.compare import accuracy_estimate, compare, macro_f1_estimate
+from analysis.compare import accuracy_estimate, compare, holm, macro_f1_estimate, mean_gain
 from pipeline.exceptions import RunError
 from pipeline.predictions import Predictions
 
@@ -126,3 +126,38 @@ def test_wilsons_interval_is_that_of_its_formula() -> None:
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     found = (estimate.value, estimate.low, estimate.high)
     assert found == pytest.approx((0.9, middle - half, middle + half), abs=1e-6)
+
+
+def test_holms_correction_is_that_of_its_steps() -> None:
+    assert holm(np.array([0.01, 0.04, 0.03, 0.6])) == pytest.approx([0.04, 0.09, 0.09, 0.6])
+    assert holm(np.array([0.5, 0.6])).tolist() == [1, 1]
+    assert holm(np.array([])).tolist() == []
+
+
+def test_the_gain_over_seeds_is_that_of_the_mean_accuracies() -> None:
+    right, other = np.array([[1, 1, 0, 0], [1, 0, 0, 0]], bool), np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool)
+    gain, p_value = mean_gain(right, other)
+    assert gain.value == pytest.approx((3 + 4) / 8 - (2 + 1) / 8)
+    assert gain.low <= gain.value <= gain.high and 0 < p_value <= 1
+
+
+def test_of_one_seed_the_bootstrap_agrees_with_the_paired_z_test() -> None:
+    second = predictions(GOLD, noisy(GOLD, 0.17, 4))
+    right, other = (model.logits.argmax(axis=1)[None] == GOLD for model in (FIRST, second))
+    differences = other[0].astype(int) - right[0]
+    z = differences.mean() / (differences.std() / np.sqrt(800))
+    assert mean_gain(right, other)[1] == pytest.approx(2 * norm.sf(abs(z)), abs=0.02)
+
+
+def test_where_two_models_are_equally_good_one_test_in_twenty_says_otherwise() -> None:
+    alarms = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        alarms += mean_gain(random.random((3, 400)) < 0.9, random.random((3, 400)) < 0.9)[1] < 0.05
+    assert 3 <= alarms <= 18
+
+
+def test_two_models_that_are_right_alike_gain_nothing() -> None:
+    right = np.array([[True, False, True]])
+    gain, p_value = mean_gain(right, right)
+    assert (gain.value, gain.low, gain.high, p_value) == (0, 0, 0, 1)

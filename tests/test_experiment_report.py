@@ -1,0 +1,89 @@
+"""An experiment's report: readable as plain text, whole in one file, and nothing in it becomes markup or a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from analysis.experiment import Result, measure
+from pipeline.experiments import Experiment, members_of
+from reports.experiment_report import csv_of_result, html_of, markdown_of, tables
+from tests.measured_runs import ablation, write_run
+
+HOSTILE = "<b>|bold|</b>"
+
+
+@pytest.fixture
+def result(run_root: Path) -> Result:
+    """A gain of 7 points at half as much again of the time, a change that does nothing, one that is not begun."""
+    long, late = {"optim.epochs": 9}, {"optim.epochs": 5}
+    experiment = ablation(seeds=2, **{"long": long, HOSTILE: {"stop.patience": 2}, "late": late})
+    for member in members_of(experiment):
+        if member.variant != "late":
+            write_run(member, 20 if member.variant == "long" else 50, 90.0 if member.variant == "long" else 60.0)
+    return measure(experiment)
+
+
+def test_markdown_is_aligned_and_says_what_is_worth_it(result: Result) -> None:
+    lines = markdown_of(result).splitlines()
+    assert lines[0] == "# Experiment ablation" and lines[2] == "What helps?"
+    assert lines[4].startswith("Measured on validation, n = 400: each change beside baseline")
+    start = lines.index("## Worth it?") + 2
+    table = lines[start : start + 6]
+    assert len({len(line) for line in table}) == 1
+    assert [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table if "---" not in line] == [
+        ["change", "gain", "p", "time", "memory", "worth it?"],
+        ["baseline", "", "", "×1.00", "×1.00", "what the others are compared with"],
+        ["long", "+7.5 (+5.0 to +10.1)", "< 0.001", "×1.50", "×1.00", "better, and costs more"],
+        [r"<b>\|bold\|</b>", "+0.0 (+0.0 to +0.0)", "1.000", "×1.00", "×1.00", "not distinguishable from noise"],
+        ["late", "", "", "", "", "not compared"],
+    ]
+    assert "late is not compared: No seed has predictions of both." in lines
+    assert "ablation-late-s1 is missing: not begun." in lines
+
+
+def test_all_tables_have_a_row_per_change_and_a_cell_per_head(result: Result) -> None:
+    found = {table.title: table for table in tables(result)}
+    assert list(found) == [
+        "Worth it?", "Metrics: mean ± standard deviation over seeds", "What training took: mean over seeds",
+        "What differs",
+    ]
+    assert all(len(row) == len(table.heads) for table in found.values() for row in table.rows)
+    assert all([row[0] for row in table.rows] == ["baseline", "long", HOSTILE, "late"] for table in found.values())
+    assert found["What training took: mean over seeds"].rows[1] == ["long", "90", "300", "200"]
+    metrics = found["Metrics: mean ± standard deviation over seeds"].rows[1]
+    assert metrics[:4] == ["long", "2", "0.199 ± 0.000", "0.950 ± 0.000"]
+    assert found["What differs"].heads == ["change", "optim.epochs", "stop.patience"]
+
+
+def test_html_needs_no_other_file_and_takes_no_name_for_markup(result: Result) -> None:
+    written = html_of(result)
+    assert not re.search(r"https?:|<script|<link|<b>|src=", written)
+    assert written.count("<table>") == 4 and len(written) < 20_000
+    svg = ET.fromstring("<svg" + written.partition("<svg")[2].partition("</svg>")[0] + "</svg>")
+    assert [text.text for text in svg.iter("text")][:2] == ["long", HOSTILE]
+    seeds, means = ([dot for dot in svg.iter("circle") if dot.get("r") == size] for size in ("3", "5"))
+    assert (len(seeds), len(means)) == (4, 2)
+    zero, long, _ = ({name: float(line.get(name, "")) for name in ("x1", "x2")} for line in svg.iter("line"))
+    assert zero["x1"] < long["x1"] < float(means[0].get("cx", "")) < long["x2"]
+
+
+def test_without_a_gain_there_is_no_plot(run_root: Path) -> None:
+    experiment = ablation(long={"optim.epochs": 9})
+    write_run(members_of(experiment)[0], 50)
+    assert "<svg" not in html_of(measure(experiment))
+
+
+def test_csv_has_whole_numbers_and_no_formulas(run_root: Path) -> None:
+    experiment = Experiment(name="x", changes={"=1+1": {"optim.epochs": 9}})
+    for member in members_of(experiment):
+        write_run(member, 50)
+    first, other = csv.DictReader(io.StringIO(csv_of_result(measure(experiment))))
+    assert (first["variant"], other["variant"]) == ("baseline", "'=1+1")
+    assert (first["gain"], other["gain"], other["verdict"], other["optim.epochs"]) == ("", "0.0", "noise", "9")
+    assert float(other["accuracy"]) == pytest.approx(350 / 400) and other["accuracy_std"] == ""
