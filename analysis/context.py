@@ -17,7 +17,8 @@ from pipeline.exceptions import RunError
 from pipeline.predictions import read_predictions
 from pipeline.runs import Run
 
-MAX_OTHERS = 10             # runs
+MIN_OTHERS, MAX_OTHERS = 2, 10     # runs: of one other, nothing follows
+MIN_NEAR, MIN_COSINE = 3, 0.6      # examples, and how near they are, that may doubt a gold label
 NUM_WORDS = 3
 MIN_WORD_SHARE = 0.1        # of the largest score: words with less are not counted
 
@@ -54,12 +55,13 @@ def about_other_runs(sentence: Sentence, predicted: Mapping[str, str]) -> Iterat
         return
     right = [name for name, label in predicted.items() if label == sentence.gold]
     own = 2 * len(right) >= len(predicted)
+    several = len(predicted) >= MIN_OTHERS
     yield Finding(
         kind="other runs",
         claim="It is this run's own error: others get it right." if own
         else "Not this run alone: others err here, too.",
-        test="Fewer than half of the other runs would get it right.",
-        held=own,
+        test="Fewer than half of the other runs would get it right." if several else "",
+        held=own if several else None,
         evidence=f"{len(right)} of {len(predicted)} other runs say {sentence.gold}"
                  + (f": {', '.join(right[:5])}." if right else "."),
     )
@@ -69,17 +71,7 @@ def about_gold_label(sentence: Sentence, neighbours: list[Taught]) -> Iterator[F
     """Do the training examples next to it doubt its gold label, and does one with another label sit close by?"""
     if sentence.gold is None or not neighbours:
         return
-    agree = sum(each.agrees for each in neighbours)
-    doubtful = 2 * agree < len(neighbours)
-    yield Finding(
-        kind="gold label",
-        claim=f"The gold label {sentence.gold} may be wrong." if doubtful
-        else "Not the gold label: its neighbours share it.",
-        test=f"At least half of its {len(neighbours)} nearest training examples would have the label {sentence.gold}.",
-        held=doubtful,
-        evidence=f"{agree} of {len(neighbours)} have it; the nearest: '{neighbours[0].text}' ({neighbours[0].label}, "
-                 f"cosine {neighbours[0].score:.2f}).",
-    )
+    yield _about_doubt(sentence, neighbours)
     opposite = next((each for each in neighbours if not each.agrees), None)
     if opposite and sentence.is_error:
         close = opposite is neighbours[0]
@@ -91,6 +83,24 @@ def about_gold_label(sentence: Sentence, neighbours: list[Taught]) -> Iterator[F
             held=close,
             evidence=f"'{opposite.text}' ({opposite.label}, cosine {opposite.score:.2f}).",
         )
+
+
+def _about_doubt(sentence: Sentence, neighbours: list[Taught]) -> Finding:
+    nearest = f"the nearest: '{neighbours[0].text}' ({neighbours[0].label}, cosine {neighbours[0].score:.2f})."
+    near = [each for each in neighbours if each.score >= MIN_COSINE]
+    if len(near) < MIN_NEAR:
+        claim = "No training examples are near enough to tell whether its gold label is right."
+        return Finding("gold label", claim, test="", held=None, evidence=nearest.capitalize())
+    agree = sum(each.agrees for each in near)
+    doubtful = 2 * agree < len(near)
+    return Finding(
+        kind="gold label",
+        claim=f"The gold label {sentence.gold} may be wrong." if doubtful
+        else "Not the gold label: its neighbours share it.",
+        test=f"At least half of the {len(near)} training examples near it would have the label {sentence.gold}.",
+        held=doubtful,
+        evidence=f"{agree} of {len(near)} have it; {nearest}",
+    )
 
 
 def about_words_in_training(index: TrainingIndex, found: Attribution, label_names: list[str]) -> Iterator[Finding]:

@@ -17,6 +17,8 @@ MAX_FLIPS = 3
 BEAM = 4                    # sentences that are changed further, where one change is not enough
 MAX_WORDS = 60              # of a sentence that is edited word by word
 WORD = re.compile(r"\w+(?:['’]\w+)*")
+SPELLED_WORD = re.compile(r"(?<![\w.@/#-])\w+(?:['’]\w+)*(?![\w@/-]|\.\w)")
+NOT = re.compile(r"n['’]?t$|^not$", re.IGNORECASE)      # what 'not' can be put elsewhere for
 AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|must|may|might)\b(?!\s*n['’o]t)",
     re.IGNORECASE,
@@ -42,6 +44,7 @@ class Trial:
     probability: float          # of it
     shift: float                # of the probability of what was predicted before the edit
     num_changes: int = 1
+    mends: bool = False         # an error: the gold label is predicted now
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ class Sentence:
         names, probs = self.predictor.label_names, softmax(logits)
         shifts = probs[:, names.index(self.label)] - self.probability
         return [
-            Trial(edit.what, edit.text, names[int(row.argmax())], float(row.max()), float(shift), edit.num_changes)
+            Trial(
+                edit.what, edit.text, names[int(row.argmax())], float(row.max()), float(shift), edit.num_changes,
+                mends=self.is_error and names[int(row.argmax())] == self.gold,
+            )
             for edit, row, shift in zip(edits, probs, shifts, strict=True)
         ]
 
@@ -114,14 +120,15 @@ def cue_edits(text: str, turn: Turn) -> list[Edit]:
 # Negations
 
 def negation_edits(text: str, negation: Negation) -> list[Edit]:
-    """Left out, spelled out, moved to another verb, and what it negates replaced by its opposite."""
+    """Left out, spelled out, and 'not' moved to another verb."""
     cue = _cut(text, negation.cue)
     without = _replaced(text, negation.cue, "")
     edits = [Edit(f"without '{cue}'", without)]
     if negation.spelled:
         edits.append(Edit(f"'{negation.spelled}' for '{cue}'", _replaced(text, negation.cue, negation.spelled)))
-    edits += [Edit(f"'{cue}' moved", moved.text) for moved in islice(inserted_negations(without), 1)
-              if moved.text != text]
+    if NOT.search(cue):
+        moves = (Edit(f"'{cue}' moved: {moved.what}", moved.text) for moved in inserted_negations(without))
+        edits += [edit for edit in islice(moves, 1) if edit.text != text]
     return edits
 
 
@@ -158,8 +165,12 @@ def substitutions(text: str) -> Iterator[Edit]:
 
 
 def spelled_right(text: str) -> str:
-    """With the misspellings that the lexicon knows put right."""
-    return WORD.sub(lambda match: SPELLINGS.get(match.group().lower(), match.group()), text)
+    """With the misspellings that the lexicon knows put right; not the U of U.S., nor BT, which is a company."""
+    def corrected(match: re.Match[str]) -> str:
+        word = match.group()
+        return word if word.isupper() and not text.isupper() else SPELLINGS.get(word.lower(), word)
+
+    return SPELLED_WORD.sub(corrected, text)
 
 
 def smallest_flips(sentence: Sentence) -> list[Trial]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -24,6 +24,7 @@ from analysis.edits import (
 from analysis.lexicon import SPELLINGS
 
 MAX_NEGATIONS = 3
+MOVES = 0.01                # of probability
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,15 @@ def main_cause(found: Iterable[Finding]) -> Finding | None:
     return max(causes, key=lambda finding: (finding.kind == "turn", finding.strength), default=None)
 
 
-def cause_of(found: Iterable[Finding]) -> str:
+def cause_of(found: Sequence[Finding]) -> str:
     cause = main_cause(found)
     return cause.claim if cause else "No cause confirmed."
+
+
+def mending(found: Iterable[Finding]) -> list[str]:
+    """What changes an error to the gold label without being the proof of a cause, such as another word for 'but'."""
+    kept = [finding for finding in found if finding.kind != "negation inserted"]      # that turns the meaning around
+    return list(dict.fromkeys(trial.what for finding in kept for trial in finding.trials if trial.mends))
 
 
 def about_turn(sentence: Sentence) -> Iterator[Finding]:
@@ -119,7 +126,7 @@ def about_negations(sentence: Sentence) -> Iterator[Finding]:
     negations = negations_of(sentence.text)[:MAX_NEGATIONS]
     for negation in negations:
         yield from _about_negation(sentence, negation)
-    if not negations:
+    if not negations and len(sentence.predictor.label_names) == 2:      # a topic is what it is, negated or not
         yield from _about_inserted_negation(sentence)
 
 
@@ -199,7 +206,9 @@ def about_words(sentence: Sentence) -> Iterator[Finding]:
     word = nearest.what.removeprefix("without ")
     yield _judged(
         sentence, "word", bool(flips),
-        claim=f"It turns on the single word {word}." if flips else f"Not one word alone; {word} comes nearest.",
+        claim=f"It turns on the single word {word}." if flips
+        else f"Not one word alone; {word} comes nearest." if nearest.shift < -MOVES
+        else "Not one word alone: none moves the prediction.",
         test=f"Without {word if flips else 'any one word'} the prediction would stay as it is.",
         evidence=f"{len(trials)} words were left out, each by itself; {_told((flips or trials)[:3])}",
         trials=trials[:5],

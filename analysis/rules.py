@@ -152,7 +152,7 @@ def _phenomenon(name: str, phenomena: Phenomena) -> np.ndarray:
     if name.removeprefix("no ") in phenomena:
         return ~phenomena[name.removeprefix("no ")]
     raise RuleError(
-        f"'{name}' is no condition of a rule; there are {EXAMPLES_OF_RULES}. "
+        f"'{name[:80]}' is no condition of a rule; there are {EXAMPLES_OF_RULES}. "
         f"Phenomena: {', '.join(phenomena) or 'none here'}."
     )
 

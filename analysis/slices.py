@@ -92,13 +92,13 @@ def known_rules(label_names: Sequence[str], phenomena: Iterable[str]) -> list[st
 
 
 def changes_by_slice(became: dict[str, np.ndarray], examples: Examples, phenomena: Phenomena) -> list[SliceChange]:
-    """Every known slice in which another run's errors changed or stayed; the least likely by chance comes first.
+    """All examples, and every known slice, where another run's errors changed or stayed; the surest comes first.
 
     Args: became: of `analysis.compare.changes`, (N,) bool each. The p-values are McNemar's, corrected by Holm.
     """
     from scipy.stats import binomtest
 
-    rules = known_rules(examples.predictions.label_names, phenomena)
+    rules = ["", *known_rules(examples.predictions.label_names, phenomena)]
     masks = {rule: mask(rule, examples, phenomena) for rule in rules}
     counts = {}
     for rule, inside in masks.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from difflib import get_close_matches
 
 import pyarrow as pa
 
@@ -15,7 +16,7 @@ from pipeline.judgements import fix_list
 from pipeline.labels import Labels, label_values
 from pipeline.overlap import is_in
 from pipeline.reading import read_source
-from pipeline.sources import find_data
+from pipeline.sources import Place, find_data
 
 
 def with_extra(
@@ -54,7 +55,7 @@ def _texts_and_labels(name: str) -> tuple[list[str], list[str]]:
         fixes = fix_list(load_run(name))
         texts, labels = [fix.text for fix in fixes], [fix.label for fix in fixes]
     else:
-        source = read_source(find_data(name), "utf-8")
+        source = read_source(_place_of(name), "utf-8")
         table, file = source.tables["train"], source.files["train"]
         columns = find_columns(table, file, None, None)
         rows = zip(text_values(table, file, columns.text).to_pylist(), _names(table, file, columns.label), strict=True)
@@ -65,6 +66,15 @@ def _texts_and_labels(name: str) -> tuple[list[str], list[str]]:
             f"data.extra: '{name}' has no examples. Put sentences on its fix list, or leave data.extra empty."
         )
     return texts, labels
+
+
+def _place_of(name: str) -> Place:
+    try:
+        return find_data(name)
+    except DataError as exception:
+        near = get_close_matches(name, run_names(), n=1)
+        hint = f"Did you mean the run '{near[0]}'? " if near else ""
+        raise DataError(f"data.extra is neither a run nor data. {hint}{exception}") from None
 
 
 def _names(table: pa.Table, file: str, column: str) -> list[str | None]:

@@ -10,14 +10,14 @@ import gradio as gr
 from analysis.attribution import Attribution, attribute
 from analysis.edits import examine
 from analysis.errors import lines
-from analysis.findings import findings, main_cause
+from analysis.findings import findings
 from pipeline.exceptions import WorkbenchError
 from pipeline.judgements import Judgement, judgements
 from pipeline.predictor import Predictor
 from reports.errors_report import csv_of, html_of, json_lines_of
 from reports.words import say
 from tabs.errors_data import asked_rows
-from tabs.errors_view import told_of
+from tabs.errors_view import cause_told, told_of
 from tabs.shared import Block, blocks_view, count, download_folder, find_run, problem, text
 
 MAX_COLOURED = 100      # of a second or less each
@@ -68,8 +68,7 @@ def _cause(run: str, line: dict[str, Any]) -> str:
     """What experiments on the sentence confirm, of an error."""
     if line["gold"] == line["predicted"]:
         return ""
-    cause = main_cause(findings(examine(Predictor.load(run), line["text"], line["gold"])))
-    return say("errors.cause", cause=cause.claim) if cause else say("errors.no_cause")
+    return cause_told(list(findings(examine(Predictor.load(run), line["text"], line["gold"]))))
 
 
 def build_export(inputs: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -57,6 +58,8 @@ def enter(asked: str, *values: Any) -> list[Any]:
     file = f"{query.get('data')}/{query.get('split')}" if "data" in query else wanted.get("file")
     page = query.get("at", "1")     # "page" is gradio's own
     place = {"page": int(page) if page.isdigit() else 1, "example": query.get("example")}
+    if "split" in query and file not in file_choices(find_run(name)):
+        gr.Info(escape(say("errors.no_file", run=name, file=file)))
     file_picker, beside_picker, *label_pickers = choose_run(name, file, wanted["beside"], PREDICTED)
     return [
         gr.Dropdown(choices=names, value=name),
@@ -106,6 +109,8 @@ def look(place: dict[str, Any], *values: Any) -> list[Any]:
     last = max(1, -(-len(rows) // ROWS_ON_A_PAGE))
     page = min(max(int(place.get("page") or 1), 1), last)
     example = place.get("example")
+    if example and example not in opened.row_of:
+        summary.append(text(say("errors.no_example", id=example), "problem"))
     if example not in opened.row_of:
         example = opened.examples.predictions.example_ids[rows[0]] if len(rows) else None
     judged = judgements(opened.run, *shown["file"].split("/"))
@@ -126,9 +131,8 @@ def look_around(run: str, file: str, beside: str) -> Iterator[tuple[Any, Any, An
         yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip(), chart
         slices = slice_blocks(*opened.slices)
         if other:
-            changed = became(opened, other, file)
-            by_slice = changes_by_slice(changed, opened.examples, opened.phenomena)
-            slices = [became_block(other.name, changed, by_slice), *slices]
+            by_slice = changes_by_slice(became(opened, other, file), opened.examples, opened.phenomena)
+            slices = [became_block(other.name, by_slice), *slices]
         yield matrix, slices, quality_blocks(opened.examples), chart
     except WorkbenchError as exception:
         yield [problem(exception)], [], [], gr.skip()
@@ -224,7 +228,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     )  # fmt: skip
     asking.then(**remembered)
     asking.then(**edited)
-    gr.on([matrix.input, slices.input, clusters.input], None, rule, rule, js="volta.ruleWith")
+    gr.on([matrix.input, slices.input, clusters.input], None, [rule, show], [rule, show], js="volta.ruleWith")
     opened.change(**examined)
     opened.change(**judged).then(**taught)
     beside.input(**around)

@@ -12,7 +12,7 @@ from analysis.compare import accuracy_estimate
 from analysis.edits import Sentence, Trial
 from analysis.examples import Examples
 from analysis.faithfulness import Faithfulness
-from analysis.findings import Finding, main_cause
+from analysis.findings import Finding, main_cause, mending
 from analysis.phenomena import PHENOMENA
 from analysis.rules import is_about_text, label_condition, readable
 from analysis.slices import Cluster, Slice, SliceChange
@@ -38,7 +38,8 @@ from tabs.shared import (
 ROWS_ON_A_PAGE = 20
 SLICES_SHOWN = 8
 SIGNIFICANT = 0.05
-MATTERS = 0.05              # of probability: what words cost that are left out
+MENDS_TOLD = 3
+MATTERS = 0.05              # of probability: what words cost that are left out, beyond what random ones do
 MAX_SHOWN = 300             # characters of a text in a list
 VERDICTS = {True: "held", False: "refuted", None: "told"}
 
@@ -95,7 +96,7 @@ def _marked(judgement: Judgement | None) -> str:
     if judgement is None:
         return ""
     mark = say(f"judge.marks.{judgement.mark}") if judgement.mark in MARKS else say("judge.noted")
-    return f" ({mark})"
+    return f" ({mark}: {judgement.label})" if judgement.label else f" ({mark})"
 
 
 def matrix_blocks(examples: Examples) -> list[Block]:
@@ -106,11 +107,13 @@ def matrix_blocks(examples: Examples) -> list[Block]:
         return [text(say("errors.many_labels", n=count(len(names))), "hint")]
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (predictions.gold_ids, examples.predicted_ids), 1)
-    picks = [
-        [None, *({"rule": f"{label_condition('gold', gold)} & {label_condition('predicted', name)}"} for name in names)]
-        for gold in names
-    ]
+    picks = [[None, *(_cell_pick(gold, predicted) for predicted in names)] for gold in names]
     return [{**matrix(say("errors.confusion", n=count(n)), names, counts.tolist()), "picks": picks}]
+
+
+def _cell_pick(gold: str, predicted: str) -> dict[str, str]:
+    rule = f"{label_condition('gold', gold)} & {label_condition('predicted', predicted)}"
+    return {"rule": rule, "show": "all"} if gold == predicted else {"rule": rule}     # right ones are no errors
 
 
 def slice_blocks(known: Sequence[Slice], found: Sequence[Slice]) -> list[Block]:
@@ -119,6 +122,8 @@ def slice_blocks(known: Sequence[Slice], found: Sequence[Slice]) -> list[Block]:
     # What may be chance comes last, and before it what tells no reason: its confidence, its labels.
     worse = sorted(worse, key=lambda each: (each.p_value > SIGNIFICANT, not is_about_text(each.rule)))[:SLICES_SHOWN]
     blocks = [_slice_table(say("errors.slices"), worse)] if worse else [text(say("errors.no_slices"), "note")]
+    known_rules = {each.rule for each in known}
+    found = [each for each in found if each.rule not in known_rules]
     if found:
         blocks.append(_slice_table(say("errors.found_slices"), found[:SLICES_SHOWN]))
     return [*blocks, text(say("errors.slices_explained"), "note")]
@@ -147,15 +152,15 @@ def _rule_pick(rule: str) -> dict[str, str]:
     return {"rule": rule, "help": known.rule} if known else {"rule": rule}
 
 
-def became_block(other: str, became: dict[str, np.ndarray], by_slice: Sequence[SliceChange]) -> Block:
+def became_block(other: str, by_slice: Sequence[SliceChange]) -> Block:
     """What became of the errors of another run, in all and by slice; a click shows them."""
-    n = len(next(iter(became.values())))
-    rows = [[say("errors.all"), count(n), *(count(int(inside.sum())) for inside in became.values()), ""]]
-    picks: list[list[Any]] = [[None, None, *({"rule": what} for what in became), None]]
-    for each in by_slice[:SLICES_SHOWN]:
-        changed = (each.fixed, each.broken, each.still_wrong)
-        rows.append([readable(each.rule), count(each.n), *map(count, changed), p_value(each.p_value)])
-        picks.append([_rule_pick(each.rule), None, *({"rule": f"{each.rule} & {what}"} for what in became), None])
+    rows, picks = [], []
+    for each in sorted(by_slice, key=lambda each: each.rule != "")[: SLICES_SHOWN + 1]:     # all of them first
+        changed = {"fixed": each.fixed, "broken": each.broken, "still_wrong": each.still_wrong}
+        named = readable(each.rule) if each.rule else say("errors.all")
+        rows.append([named, count(each.n), *map(count, changed.values()), p_value(each.p_value)])
+        shown = ({"rule": f"{each.rule} & {what}" if each.rule else what, "show": "all"} for what in changed)
+        picks.append([_rule_pick(each.rule) if each.rule else None, None, *shown, None])
     heads = [column("slice", "text"), *columns("number", "n", "fixed", "broken", "still_wrong", "p")]
     return {**table(say("errors.became", other=other), heads, rows), "picks": picks}
 
@@ -198,10 +203,11 @@ def _which_way(examples: Examples) -> str:
 
 def example_block(examples: Examples, row: int) -> Block:
     predictions = examples.predictions
+    source_split, _, source_row = predictions.example_ids[row].partition(":")
     return heading(
         say(
             "errors.example",
-            id=predictions.example_ids[row],
+            split=source_split, row=source_row,
             gold=predictions.label_names[predictions.gold_ids[row]],
             predicted=predictions.label_names[examples.predicted_ids[row]],
             probability=number(float(examples.probability[row])),
@@ -214,21 +220,28 @@ def faithfulness_block(measured: Faithfulness | None, label: str) -> list[Block]
         return []
     words = ", ".join(f"“{word}”" for word in measured.words)
     cost, chance = measured.comprehensiveness, measured.random_comprehensiveness
-    told = say("errors.faithful", words=words, label=label, cost=cost, chance=chance)
+    told = say("errors.faithful", words=words, label=label, change=0.0 - round(cost, 2), chance=0.0 - round(chance, 2))
     if measured.beats_chance:
-        matters = say("errors.is_faithful" if cost >= MATTERS else "errors.matters_little")
+        matters = say("errors.is_faithful" if cost - chance >= MATTERS else "errors.matters_little")
         return [text(f"{matters} {told}", "note")]
     return [text(f"{told} {say('errors.not_faithful')}", "problem")]
 
 
 def finding_blocks(sentence: Sentence, found: Sequence[Finding]) -> list[Block]:
     """The named cause of an error, then each claim with its experiment behind a click."""
-    cause = main_cause(found)
     blocks: list[Block] = []
     if sentence.is_error:
-        blocks.append(text(say("errors.cause", cause=cause.claim) if cause else say("errors.no_cause")))
+        blocks.append(text(cause_told(found)))
     findings = [finding_block(finding, sentence.is_error) for finding in found]
     return [*blocks, *findings, *([text(say("errors.legend"), "note")] if findings else [])]
+
+
+def cause_told(found: Sequence[Finding]) -> str:
+    """Of an error: its confirmed cause, else what else mends it, else that nothing does."""
+    if cause := main_cause(found):
+        return say("errors.cause", cause=cause.claim)
+    mends = "; ".join(mending(found)[:MENDS_TOLD])
+    return say("errors.no_cause_but", mends=mends) if mends else say("errors.no_cause")
 
 
 def finding_block(finding: Finding, is_error: bool) -> Block:
@@ -241,7 +254,7 @@ def finding_block(finding: Finding, is_error: bool) -> Block:
         "kind": "finding",
         "verdict": verdict,
         "mark": {"sign": sign, "meaning": say(f"errors.verdict.{verdict}")},
-        "claim": finding.claim,
+        "claim": say("errors.cause", cause=finding.claim) if finding.is_cause else finding.claim,
         "lines": [line for line in lines if line],
         "tried": trials_table(say("errors.tried"), finding.trials) if finding.trials else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -16,38 +17,57 @@ from tabs.shared import Block, blocks_view, column, find_run, table, text, the_r
 Place = dict[str, Any]      # {"page", "example"} of the Errors tab
 
 
-def fill_form(place: Place, name: str, file: str) -> list[Any]:
+@dataclass(frozen=True)
+class Drafts:
+    """What is typed of an example and not kept yet comes back when the example is opened again."""
+
+    open: str = ""                                                  # whose form it is
+    filled: tuple[str, ...] = ()                                    # what stood in it at first
+    typed: dict[str, tuple[str, ...]] = field(default_factory=dict)     # of others: mark, label, tags and note
+
+
+def fill_form(place: Place, name: str, file: str, drafts: Drafts, *typed: str) -> list[Any]:
     """Mark, corrected label, tags and note of the open example, and the label that a fix begins with."""
     run, example_id = find_run(name), place.get("example")
+    others = drafts.typed | ({drafts.open: typed} if typed != drafts.filled else {})
     if run is None or not file or not example_id:
-        return ["", gr.Dropdown(choices=[("", "")], value=""), "", "", gr.Dropdown(choices=[], value=None), [], []]
+        nothing = ["", gr.Dropdown(choices=[("", "")], value=""), "", "", gr.Dropdown(choices=[], value=None), [], []]
+        return [*nothing, Drafts("", typed, others)]
     predictions = open_predictions(run, file).examples.predictions
     labels = predictions.label_names
     known = judgements(run, *file.split("/")).get(example_id, Judgement())
     row = open_predictions(run, file).row_of.get(example_id)
     right = known.label or (labels[predictions.gold_ids[row]] if row is not None else None)
+    kept = (
+        known.mark if known.mark in MARKS else "", known.label if known.label in labels else "",
+        say("page.comma").join(known.tags), known.note,
+    )
+    opened = f"{name} {file} {example_id}"
+    mark, label, tags, note = others.pop(opened, kept)
     return [
-        known.mark if known.mark in MARKS else "",
-        gr.Dropdown(choices=[(say("page.none"), ""), *labels], value=known.label if known.label in labels else ""),
-        say("page.comma").join(known.tags),
-        known.note,
+        mark,
+        gr.Dropdown(choices=[(say("page.none"), ""), *labels], value=label),
+        tags,
+        note,
         gr.Dropdown(choices=labels, value=right if right in labels else None),
-        [],
+        [text(say("judge.not_kept"), "note")] if (mark, label, tags, note) != kept else [],
         fix_blocks(run),
+        Drafts(opened, kept, others),
     ]
 
 
-@owner_only(...)
+@owner_only(..., gr.skip())
 def save_judgement(
     profile: gr.OAuthProfile | None, place: Place, name: str, file: str, mark: str, label: str, tags: str, note: str
-) -> list[Block]:
+) -> tuple[list[Block], Any]:
+    """Keep it. Returns the message, and the label that a fix begins with from then on."""
     run, example_id = the_run(name, say("errors.choose")), place.get("example")
     if not example_id:
-        return [text(say("errors.choose"), "problem")]
+        return [text(say("errors.choose"), "problem")], gr.skip()
     each = (tag.strip() for tag in tags.replace("，", ",").split(","))
     data, split = file.split("/")
     judge(run, data, split, example_id, Judgement(mark, label, tuple(tag for tag in each if tag), note.strip()))
-    return [text(say("judge.saved", id=example_id), "note")]
+    return [text(say("judge.saved", id=example_id), "note")], label or gr.skip()
 
 
 @owner_only(...)
@@ -80,7 +100,7 @@ def fix_blocks(run: Run) -> list[Block]:
 def build_judge_form(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown, whatif: gr.Textbox) -> dict[str, Any]:
     """The folds under a sentence. Returns the event that fills them for the open example."""
     with gr.Accordion(say("judge.title"), open=False, elem_id="judge-fold"):
-        marks = [(say("page.none"), ""), *((say(f"judge.marks.{mark}"), mark) for mark in MARKS)]
+        marks = [(say("judge.nothing"), ""), *((say(f"judge.marks.{mark}"), mark) for mark in MARKS)]
         mark = gr.Radio(marks, value="", label=say("judge.mark"), elem_id="judge-mark")
         label = gr.Dropdown([("", "")], value="", label=say("judge.label"), elem_id="judge-label")
         tags = gr.Textbox(label=say("judge.tags"), max_lines=1, elem_id="judge-tags")
@@ -93,11 +113,13 @@ def build_judge_form(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown, whatif
         fix = gr.Button(say("judge.fix"), size="sm", elem_id="fix-button", scale=0, min_width=200)
         fixes = blocks_view("fix-list", live=True)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    save.click(save_judgement, [place, run, file, mark, label, tags, note], saved, **quiet)
+    save.click(save_judgement, [place, run, file, mark, label, tags, note], [saved, right], **quiet)
     fix.click(save_fix, [run, whatif, right], fixes, **quiet)
-    picked = gr.JSON(visible=False)
+    picked, drafts = gr.JSON(visible=False), gr.State(Drafts())
     fixes.input(remove_fix, [picked, run], fixes, js="(_, run) => [volta.picked(), run]", **quiet)
     return {
-        "fn": fill_form, "inputs": [place, run, file], "outputs": [mark, label, tags, note, right, saved, fixes],
+        "fn": fill_form,
+        "inputs": [place, run, file, drafts, mark, label, tags, note],
+        "outputs": [mark, label, tags, note, right, saved, fixes, drafts],
         **quiet,
     }

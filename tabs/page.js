@@ -428,14 +428,14 @@ window.volta = (() => {
   };
   // A click on a cell of the confusion matrix changes which labels are asked for, one on a slice the rest of the rule; a
   // second click takes it back.
-  const ruleWith = (rule) => {
-    const clicked = picked().rule;
+  const ruleWith = (rule, show) => {
+    const { rule: clicked, show: asked } = picked();
     const box = document.querySelector("#errors-rule :is(input, textarea)");
     setTimeout(() => box.dispatchEvent(new Event("blur")), 50); // asks for the list, once the box has the rule
     const ofLabels = (rule) => rule.split(" & ").filter((part) => /^(gold|predicted):/.test(part)).join(" & ");
     const others = (rule) => rule.split(" & ").filter((part) => part && !/^(gold|predicted):/.test(part)).join(" & ");
     const changed = (part) => (part(clicked) ? (part(clicked) === part(rule) ? "" : part(clicked)) : part(rule));
-    return [changed(ofLabels), changed(others)].filter(Boolean).join(" & ");
+    return [[changed(ofLabels), changed(others)].filter(Boolean).join(" & "), asked ?? show]; // right ones are no errors
   };
   const remember = (tab, run, beside) => {
     if (!opened) return;

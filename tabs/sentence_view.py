@@ -88,8 +88,11 @@ def _examined(opened: Opened, row: int, file: str, beside: Run | None, asked: As
     yield [*blocks, *told, *finding_blocks(sentence, experiments)]
     data, split = file.split("/")
     others = predicted_by_others(run, data, split, predictions.example_ids[row])
-    known = list(what_others_say(sentence, found, open_index(run), others))
+    index = open_index(run)
+    known = list(what_others_say(sentence, found, index, others))
     blocks = [*blocks, *told, *finding_blocks(sentence, [*experiments, *known])]
+    if index is None and sentence.is_error:
+        blocks.append(text(say("errors.unread"), "note"))
     yield blocks
     yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
 

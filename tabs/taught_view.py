@@ -136,6 +136,7 @@ def build_asked_fold(name: str, fn: Callable[..., Any], inputs: list[Any]) -> gr
     """A fold that is computed at the press of its button. Returns its view, whose clicks mean something."""
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     with gr.Accordion(say(f"asked.{name}.title"), open=False, elem_id=f"{name}-fold"):
+        gr.Markdown(say(f"asked.{name}.help"))
         button = gr.Button(say(f"asked.{name}.button"), size="sm", elem_id=f"{name}-button", scale=0, min_width=200)
         view = blocks_view(f"errors-{name}", live=True)
     button.click(fn, inputs, view, concurrency_limit=1, **quiet)

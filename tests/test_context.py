@@ -49,9 +49,20 @@ def test_a_gold_label_is_doubted_where_most_neighbours_have_another(error: Sente
 
 
 def test_a_gold_label_that_the_neighbours_share_is_ruled_out_as_the_reason(error: Sentence) -> None:
-    label, neighbour = about_gold_label(error, [taught("negative"), taught("negative"), taught("positive", 0.5)])
+    label, neighbour = about_gold_label(error, [taught("negative"), taught("negative"), taught("positive", 0.6)])
     assert label.held is False and label.claim == "Not the gold label: its neighbours share it."
-    assert neighbour.held is False and neighbour.evidence == "'a positive text' (positive, cosine 0.50)."
+    assert neighbour.held is False and neighbour.evidence == "'a positive text' (positive, cosine 0.60)."
+
+
+def test_neighbours_that_are_far_away_do_not_doubt_a_gold_label(error: Sentence) -> None:
+    label, *_ = about_gold_label(error, [taught("positive", 0.7), taught("positive", 0.6), taught("positive", 0.5)])
+    assert label.held is None and label.claim.startswith("No training examples are near enough to tell")
+    assert label.evidence == "The nearest: 'a positive text' (positive, cosine 0.70)."
+
+
+def test_of_one_other_run_nothing_follows(error: Sentence) -> None:
+    [finding] = about_other_runs(error, {"a": "negative"})
+    assert finding.held is None and not finding.test and finding.evidence == "1 of 1 other runs say negative: a."
 
 
 @pytest.fixture

@@ -55,6 +55,12 @@ def test_a_negation_left_out_spelled_out_and_moved() -> None:
     ]
 
 
+def test_what_is_no_not_is_not_moved() -> None:
+    text = "no actor is funny"
+    [negation] = negations_of(text)
+    assert texts(negation_edits(text, negation)) == ["actor is funny"]
+
+
 def test_what_not_good_is_to_mean() -> None:
     text = "it is not good at all"
     [negation] = negations_of(text)
@@ -75,6 +81,8 @@ def test_each_word_left_out_or_replaced_by_its_opposite() -> None:
 def test_known_misspellings_are_put_right_and_nothing_else() -> None:
     assert spelled_right("definately a gr8 film") == "definitely a great film"
     assert spelled_right("a great film") == "a great film"
+    for text in ("U.S. shares of BT fell", "r.u sure", "mail u@x.org"):
+        assert spelled_right(text) == text
 
 
 def test_one_word_is_enough_where_it_decides() -> None:

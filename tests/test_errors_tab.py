@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pyarrow as pa
 import pytest
 
 from analysis.attribution import DEFAULT_METHOD
+from analysis.edits import Trial
 from analysis.faithfulness import Faithfulness
+from analysis.findings import Finding
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
 from pipeline.judgements import Fix, fix_list
@@ -24,8 +27,8 @@ from pipeline.sources import bundled_run
 from tabs import errors_data
 from tabs.errors_export import export
 from tabs.errors_tab import choose_run, enter, look, look_around
-from tabs.errors_view import faithfulness_block
-from tabs.judge_form import fill_form, remove_fix, save_fix, save_judgement
+from tabs.errors_view import cause_told, faithfulness_block
+from tabs.judge_form import Drafts, fill_form, remove_fix, save_fix, save_judgement
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
 from tabs.suite_view import ask_suite
 from tabs.taught_view import doubt_labels, group_errors, who_taught
@@ -195,9 +198,10 @@ def test_the_pickers_offer_what_there_is_of_a_run(run_root: Path) -> None:
 def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
     _, _, place = looked(run="copy", show="all")
     judgement = ("wrong_label", "negative", "irony, late turn,", " Read it aloud. ")
-    [said] = save_judgement(None, place, "copy", FILE, *judgement)
+    [said], right = save_judgement(None, place, "copy", FILE, *judgement)
+    assert right == "negative"
     assert said["text"].startswith(f"Kept in the run's notes for {place['example']}.")
-    mark, label, tags, note, right, *_ = fill_form(place, "copy", FILE)
+    mark, label, tags, note, right, *_ = fill_form(place, "copy", FILE, Drafts())
     assert (mark, label.value, tags, note, right.value) == (
         "wrong_label", "negative", "irony, late turn", "Read it aloud.", "negative",
     )
@@ -207,8 +211,8 @@ def test_a_judgement_is_kept_comes_back_and_is_a_rule(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("cost", "chance", "said"), [
-    (0.62, 0.08, "These words matter. Without “but” the probability of positive falls by 0.62; "),
-    (0.02, 0.01, "These words matter little. Without “but” "),
+    (0.62, 0.08, "These words matter. Without “but” the probability of positive changes by -0.62; "),
+    (0.02, 0.01, "These words matter hardly more than others. Without “but” "),
     (0.08, 0.09, "do not trust these colours."),
 ])
 def test_colours_are_told_beside_what_leaving_their_words_out_costs(cost: float, chance: float, said: str) -> None:
@@ -221,7 +225,7 @@ def test_an_edited_sentence_goes_on_the_fix_list(run: Run) -> None:
     assert listed["rows"] == [["negative", "NOT a good film", "take back"]]
     assert "--set data.extra=copy" in how["text"]
     assert fix_list(run) == [Fix("NOT a good film", "negative")]
-    assert fill_form({"example": "test:1"}, "copy", FILE)[-1] == [listed, how]
+    assert fill_form({"example": "test:1"}, "copy", FILE, Drafts())[-2] == [listed, how]
     assert remove_fix(None, listed["picks"][0][2], "copy") == [] == fix_list(run)
     assert remove_fix(None, None, "copy") == []
     assert save_fix(None, "copy", " ", "negative")[0]["tone"] == "problem"
@@ -232,11 +236,31 @@ def test_a_run_beside_it_gives_rules_for_what_became_of_its_errors(run: Run) -> 
     wrong = looked(run="copy", beside=RUN, show="all", rule="still_wrong")[1][-1]["words"]
     assert wrong == looked(run="copy")[1][-1]["words"]
     *_, (_, [became, *_], _, _) = look_around("copy", FILE, RUN)
-    assert became["rows"][0] == ["all examples", "258", "0", "0", wrong.split()[-1], ""]
+    assert became["rows"][0] == ["all examples", "258", "0", "0", wrong.split()[-1], "1.000"]
+    assert became["picks"][0][2] == {"rule": "fixed", "show": "all"}
     names = ("fixed", "broken", "still_wrong")
     for (_, n, _, _, still_wrong, p), pick in zip(became["rows"][1:], became["picks"][1:], strict=True):
         assert 0 < int(still_wrong) <= int(n) and p == "1.000"
         assert [each["rule"] for each in pick[2:5]] == [f"{pick[0]['rule']} & {name}" for name in names]
+
+
+def test_what_is_typed_of_a_sentence_and_not_kept_comes_back_with_it(run: Run) -> None:
+    _, listed, place = looked(run="copy")
+    other = listed[0]["picks"][1][3]
+    *_, drafts = fill_form(place, "copy", FILE, Drafts())
+    typed = ("ambiguous", "", "", "half a thought")
+    mark, _, _, note, _, said, _, drafts = fill_form(other, "copy", FILE, drafts, *typed)
+    assert (mark, note, said) == ("", "", [])
+    mark, _, _, note, _, [said], _, _ = fill_form(place, "copy", FILE, drafts, "", "", "", "")
+    assert (mark, note, said["text"]) == ("ambiguous", "half a thought", "Typed before, and not kept yet.")
+
+
+def test_without_a_cause_it_is_told_what_mends_the_error_all_the_same(run_root: Path) -> None:
+    mended = Trial("the halves swapped", "x", "negative", 0.9, -0.9, mends=True)
+    told = Finding("turn", "a", "", None, trials=(mended, mended))
+    assert cause_told([told]).endswith("but none of them proves why it errs: the halves swapped.")
+    assert cause_told([replace(told, trials=())]).startswith("No cause confirmed: no experiment changes")
+    assert cause_told([told, Finding("word", "It is b.", "", True, is_cause=True)]) == "Cause: It is b."
 
 
 def test_a_summary_tells_of_rule_and_search_together(run_root: Path) -> None:

@@ -53,6 +53,8 @@ def test_an_unknown_label_or_an_empty_list_is_one_sentence(run_root: Path, tiny_
     add_fix(run, Fix("a film", "neutral"))
     with pytest.raises(DataError, match="has the label 'neutral', which '.*' does not; it has: negative, positive."):
         splits_with("first", tiny_data)
+    with pytest.raises(DataError, match="data.extra is neither a run nor data. Did you mean the run 'first'?"):
+        splits_with("frist", tiny_data)
     with pytest.raises(DataError, match="no-such-thing"):
         splits_with("no-such-thing", tiny_data)
 

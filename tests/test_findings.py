@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.edits import examine
-from analysis.findings import Finding, cause_of, findings
+from analysis.findings import Finding, cause_of, findings, mending
 from tests.rule_model import RuleModel
 
 
@@ -104,8 +104,15 @@ def test_every_finding_says_what_would_have_refuted_it() -> None:
 def test_what_has_a_finding_of_its_own_is_no_single_word() -> None:
     by_kind = found("it is not dull", "positive", lambda text: 0.1 if "not" in text else 0.9)
     assert by_kind["negation"].is_cause and not by_kind["word"].held
-    assert by_kind["word"].claim.startswith("Not one word alone; ")
+    assert by_kind["word"].claim == "Not one word alone: none moves the prediction."
     assert "3 words were left out" in by_kind["word"].evidence
+
+
+def test_what_mends_an_error_is_told_by_each_trial() -> None:
+    by_kind = found(TURN, "negative", lambda text: 0.2 if "however" in text else 0.9)
+    assert mending(by_kind.values()) == ["'however' for 'but'"]
+    right = found(TURN, "positive", lambda text: 0.2 if "however" in text else 0.9)
+    assert mending(right.values()) == []
 
 
 def test_where_nothing_is_negated_a_negation_is_put_in() -> None:

@@ -21,7 +21,7 @@ def test_the_first_error_is_open_with_its_colours_and_findings(errors_page: Page
     sentence = errors_page.locator("#errors-sentence")
     expect(sentence.locator("h3").first).to_contain_text("gold")
     expect(sentence.locator(".volta-finding").first).to_be_visible()
-    expect(sentence).to_contain_text("confirmed by its experiment")
+    expect(sentence).to_contain_text("held in its experiment")
     expect(errors_page.locator("#errors-list .volta-ticked")).to_have_count(1)
     finding = sentence.locator(".volta-finding").first
     finding.locator("summary").click()
@@ -144,6 +144,14 @@ def test_the_list_leaves_the_page_as_html_in_colour(tiny_page: Page, tmp_path: P
     report.set_content((tmp_path / "out.html").read_text(encoding="utf-8"))
     word = report.locator("article span").filter(has_text="lovely").first
     expect(word).to_have_css("background-color", re.compile("rgba"))
+
+
+def test_right_ones_are_listed_by_a_click_on_the_matrix_though_errors_were_shown(errors_page: Page) -> None:
+    diagonal = errors_page.locator("#errors-matrix tbody tr").first.locator(".volta-pick").first
+    count = diagonal.text_content()
+    diagonal.click()
+    expect(errors_page.locator("#errors-list .volta-pager")).to_contain_text(f"of {count}")
+    expect(errors_page.locator("#errors-show").get_by_label("all", exact=True)).to_be_checked()
 
 
 def test_a_note_that_is_not_kept_yet_survives_a_search(tiny_page: Page) -> None:
