@@ -1,9 +1,10 @@
-"""Which words praise and which blame? A small English lexicon of our own, with opposites, names and misspellings.
+"""Which words praise and which blame? A small English lexicon of our own: opposites, synonyms, names, misspellings.
 
-polarity.json was written for this project, under its licence: no list of others was copied. Words as reviews use them
-are in it with the forms that they take; a word whose polarity hangs on its use (cold, fine) has the commoner one, and
-one that hangs on it too much (kind, novel, evil) is left out. 86 of them stand 30 times or more in phrases of four
-words at most, without a negation, of SST-2's training data: they agree with 97% of the labels, none with less than 75%.
+polarity.json and synonyms.json were written for this project, under its licence: no list of others was copied. Words as
+reviews use them are in the first with the forms that they take; a word whose polarity hangs on its use (cold, fine) has
+the commoner one, and one that hangs on it too much (kind, novel, evil) is left out. 86 of them stand 30 times or more
+in phrases of four words at most, without a negation, of SST-2's training data: they agree with 97% of the labels, none
+with less than 75%.
 """
 
 from __future__ import annotations
@@ -39,3 +40,19 @@ CONTRACTIONS = {            # without their apostrophe
     "theyll": "they'll", "weve": "we've", "hes": "he's", "shes": "she's", "thats": "that's", "whats": "what's",
     "theres": "there's", "itll": "it'll", "wouldve": "would've", "couldve": "could've", "shouldve": "should've",
 }  # fmt: skip
+
+
+def _synonyms() -> dict[str, list[str]]:
+    """Of each word the others of its group."""
+    lists = json.loads(Path(__file__).with_name("synonyms.json").read_text(encoding="utf-8"))
+    groups = [group.split(" / ") for lines in lists.values() for group in ", ".join(lines).split(", ")]
+    return {word: [other for other in group if other != word] for group in groups for word in group}
+
+
+SYNONYMS = _synonyms()
+# What turns or negates a sentence: to lose or move it is to say something else.
+HINGES = frozenset(
+    "not no never n't nothing none nobody neither nor without cannot hardly barely scarcely rarely seldom lack lacks "
+    "lacking fail fails failed too only less least little few if unless but bt yet however though tho although despite "
+    "while whereas instead except".split()
+) | {form for pair in CONTRACTIONS.items() if pair[1].endswith(("n't", "not")) for form in pair}
