@@ -8,18 +8,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-Span = tuple[int, int]      # text[start:end]
+from pipeline.lexicon import CONTRACTIONS
 
-CONTRACTIONS = {            # without their apostrophe
-    "dont": "don't", "dnt": "don't", "doesnt": "doesn't", "dosent": "doesn't", "didnt": "didn't", "isnt": "isn't",
-    "arent": "aren't", "wasnt": "wasn't", "werent": "weren't", "hasnt": "hasn't", "havent": "haven't",
-    "hadnt": "hadn't", "cant": "can't", "cnt": "can't", "couldnt": "couldn't", "cudnt": "couldn't",
-    "wouldnt": "wouldn't", "wudnt": "wouldn't", "shouldnt": "shouldn't", "shudnt": "shouldn't", "wont": "won't",
-    "aint": "ain't", "mustnt": "mustn't", "neednt": "needn't", "nt": "not", "im": "i'm", "ive": "i've",
-    "youre": "you're", "youve": "you've", "youll": "you'll", "theyre": "they're", "theyve": "they've",
-    "theyll": "they'll", "weve": "we've", "hes": "he's", "shes": "she's", "thats": "that's", "whats": "what's",
-    "theres": "there's", "itll": "it'll", "wouldve": "would've", "couldve": "could've", "shouldve": "should've",
-}  # fmt: skip
+Span = tuple[int, int]      # text[start:end]
 
 _SUBJECT = (
     r"(?:i|you|he|she|it|we|they|this|that|these|those|there|the|an?|my|your|his|her|its|our|their|one|no|some|most"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from analysis.clauses import Negation, Turn
-from analysis.lexicon import OPPOSITES, SPELLINGS
+from pipeline.lexicon import OPPOSITES, SPELLINGS
 from pipeline.metrics import softmax
 from pipeline.predictor import Predictor
 

@@ -21,7 +21,7 @@ from analysis.edits import (
     opposite_edits,
     spelled_right,
 )
-from analysis.lexicon import SPELLINGS
+from pipeline.lexicon import SPELLINGS
 
 MAX_NEGATIONS = 3
 MOVES = 0.01                # of probability

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from analysis.clauses import (
     BARE_CONTRACTION,
-    CONTRACTIONS,
     NEGATION,
     NEGATION_SIGN,
     Span,
@@ -25,7 +24,7 @@ from analysis.clauses import (
     plain,
     turn_of,
 )
-from analysis.lexicon import COMMON_WORDS, GIVEN_NAMES, POLARITY, SPELLINGS
+from pipeline.lexicon import COMMON_WORDS, CONTRACTIONS, GIVEN_NAMES, POLARITY, SPELLINGS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.embeddings import Encoder, impartial_encoder, in_batches, sentence_embeddings
+from pipeline.augmentation import COPIES_FILE, augmented
 from pipeline.data import load_splits
 from pipeline.encoding import encode
 from pipeline.exceptions import DataError, ModelError, RunError, StorageError
@@ -150,7 +151,7 @@ def _weights_written(run: Run) -> int:
 
 
 def _training_examples(run: Run) -> pa.Table:
-    splits = load_splits(run.config.data)
+    splits = augmented(load_splits(run.config.data), run.config, run.folder / COPIES_FILE)
     trained_on = run.environment().get("data", {}).get("train", {})
     if trained_on.get("sha256") != splits.fingerprints["train"]["sha256"]:
         raise DataError(

@@ -58,6 +58,16 @@ def plan(preset: Preset = None, config: Config = None, set_: Assignments = None)
     print_json(asdict(make_plan(run_config)))
 
 
+@app.command()
+def augment(preset: Preset = None, config: Config = None, set_: Assignments = None) -> None:
+    """Show ten training examples beside the changed copies that `augment.steps` makes of them. Keeps nothing."""
+    run_config = _requested_config("augment", preset, config, set_ or [])
+    from pipeline.augmentation import preview
+
+    for pair in preview(run_config):
+        print_json(pair._asdict())
+
+
 def _requested_config(name: str | None, preset: str | None, path: Path | None, assignments: list[str]) -> RunConfig:
     if preset and path:
         raise ConfigError("--preset and --config were both given. Give one of them; --set changes single fields.")

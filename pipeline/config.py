@@ -10,7 +10,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from pipeline.exceptions import ConfigError
 
@@ -70,6 +70,46 @@ class DataConfig(Part):
     )
     max_length: int = Field(128, ge=8, le=8192, description="Longest input in pieces; longer texts are truncated.")
     clean: CleanConfig = CleanConfig()
+
+
+AUGMENT_STEPS = (
+    "delete", "swap", "insert", "synonym", "characters", "sentences", "typos", "back_translation",
+    "antonym", "contrast",
+)  # fmt: skip
+
+
+class AugmentConfig(Part):
+    """More examples to train on, made of those of train."""
+
+    steps: str = Field(
+        "",
+        description="Ways to change a copy of a training example, with commas between: delete, swap, insert, synonym, "
+        "characters, sentences, typos, back_translation; and, for the labels negative and positive alone, antonym and "
+        "contrast, which make new labels. For English texts. Empty: no copies.",
+    )
+    share: float = Field(
+        0.5, gt=0, le=1,
+        description="Share of training examples of which a changed copy is added, each by one of the steps.",
+    )
+    rate: float = Field(0.1, gt=0, le=1, description="Share of a text's words that are changed, at least one.")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="Decides what is changed; the run's seed when empty.")
+    translators: str = Field(
+        "Helsinki-NLP/opus-mt-en-de, Helsinki-NLP/opus-mt-de-en",
+        description="For back_translation: the models that translate there and back, with a comma between.",
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_are_known(cls, steps: str) -> str:
+        if unknown := [name for name in split_names(steps) if name not in AUGMENT_STEPS]:
+            known = ", ".join(AUGMENT_STEPS)
+            raise ValueError(f"there is no augmentation step '{unknown[0]}'; choose from: {known}")
+        return steps
+
+
+def split_names(names: str) -> list[str]:
+    """"a, b" to its names."""
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 class ModelConfig(Part):
@@ -166,6 +206,7 @@ class RunConfig(Part):
     note: str = Field("", max_length=10_000, description="What this run is for, in your words.")
     seed: int = Field(42, ge=0, lt=2**31, description="Decides the order of examples, dropout and new weights.")
     data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
     stop: StopConfig = StopConfig()

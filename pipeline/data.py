@@ -58,6 +58,7 @@ class Splits:
     dropped: dict[str, int]                                             # by reason: rows; only reasons that apply
     fingerprints: dict[str, Any]                                        # by split: sha256, rows, labels
     source: dict[str, SourceCounts] = field(default_factory=dict)       # by split of the source
+    added: dict[str, int] = field(default_factory=dict)                 # by augmentation step: copies in train
 
     def __getitem__(self, split: str) -> pa.Table:
         """A split by its name. Raises: DataError for another name."""
@@ -94,7 +95,7 @@ def load_splits(config: DataConfig) -> Splits:
         label_names=labels.names,
         place=place,
         dropped=dict(+dropped),
-        fingerprints={split: _fingerprint(table, labels) for split, table in parts.items()},
+        fingerprints={split: fingerprint(table, labels.names) for split, table in parts.items()},
         source=counts,
     )
 
@@ -278,12 +279,12 @@ def _ids(examples: pa.Table) -> np.ndarray:
     return np.asarray(examples["label_id"].to_numpy())
 
 
-def _fingerprint(examples: pa.Table, labels: Labels) -> dict[str, Any]:
+def fingerprint(examples: pa.Table, label_names: list[str]) -> dict[str, Any]:
     """What tells two data sets apart: a hash of ids, texts and labels in order, and how many have each label."""
     digest = hashlib.sha256()
     for batch in examples.select(["example_id", "text", "label_id"]).to_batches(max_chunksize=10_000):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             digest.update(repr(row).encode())
-    counts = np.bincount(_ids(examples), minlength=len(labels.names)).tolist()
-    by_name = dict(zip(labels.names, counts, strict=True))
+    counts = np.bincount(_ids(examples), minlength=len(label_names)).tolist()
+    by_name = dict(zip(label_names, counts, strict=True))
     return {"sha256": digest.hexdigest(), "rows": examples.num_rows, "labels": by_name}

@@ -54,6 +54,7 @@ def describe_environment(splits: Splits, device: str) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "data_place": splits.place.kind,
         "dropped": splits.dropped,
+        "added": splits.added,
         "data": splits.fingerprints,
     }
 

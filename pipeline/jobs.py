@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from pipeline.augmentation import COPIES_FILE, augmented, check_augmentation
 from pipeline.config import RunConfig
 from pipeline.data import Splits, load_splits, slug
 from pipeline.environment import keep_environment
@@ -71,6 +72,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     splits = load_splits(config.data)
     device = choose_device(config.hardware.device)
     with device_lock(str(device), stop):
+        splits = augmented(splits, config, run.folder / COPIES_FILE)
         keep_environment(run, splits, str(device))
         progress.change("running")
         training, tokenizer = prepare_training(config, splits, splits.train, device)
@@ -180,7 +182,9 @@ def check_startable(config: RunConfig) -> Splits:
         from pipeline.training import choose_precision
 
         choose_precision(hardware.precision, choose_device(hardware.device))
-    return load_splits(config.data)
+    splits = load_splits(config.data)
+    check_augmentation(config.augment, splits.label_names)
+    return splits
 
 
 def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:

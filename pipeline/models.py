@@ -120,6 +120,13 @@ def load_masked_lm(base: str, device: torch.device) -> tuple[PreTrainedModel, Pr
     return _load_weights(AutoModelForMaskedLM, base, device, config=model_config).eval(), load_tokenizer(base)
 
 
+def load_translator(base: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model that writes one text for another, such as opus-mt-en-de, in fp32 and eval mode. Raises: ModelError."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    return _load_weights(AutoModelForSeq2SeqLM, base, device).eval(), load_tokenizer(base)
+
+
 def label_names_of(model_config: PretrainedConfig) -> list[str]:
     """Label names in the order of their ids, (C,); a config.json may list them in any other."""
     names: dict[int, str] = dict(model_config.id2label)     # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
+from pipeline.augmentation import as_if_translated, augmented, check_augmentation
 from pipeline.config import RunConfig
 from pipeline.data import load_splits
 
@@ -52,6 +53,8 @@ def make_plan(config: RunConfig) -> Plan:
     from pipeline.training import choose_precision, is_evaluated, keep_freed_memory, prepare_training
 
     splits = load_splits(config.data)
+    check_augmentation(config.augment, splits.label_names)
+    splits = augmented(splits, config, translate=as_if_translated)
     device = choose_device(config.hardware.device)
     free_memory = _free_memory(device)
     whole = config.model.model_copy(update={"unfreeze_each_epoch": 0})      # the last epochs are the longest

@@ -19,16 +19,27 @@ MAX_LABEL_COLUMNS = 8  # with more labels, the smallest and the largest share ar
 
 def data_blocks(config: RunConfig) -> list[Block]:
     """Read the data of a config and report on them. Raises: WorkbenchError, as a start would."""
+    from pipeline.augmentation import as_if_translated, augmented
     from pipeline.data import load_splits, preview
     from pipeline.data_report import data_report
     from pipeline.models import load_tokenizer
 
-    splits = load_splits(config.data)
+    splits = augmented(load_splits(config.data), config, translate=as_if_translated)
     tokenizer = load_tokenizer(config.model.base)
     # As the run itself cuts texts: at the model's own limit where that is lower.
     data = config.data.model_copy(update={"max_length": min(config.data.max_length, tokenizer.model_max_length)})
     report = data_report(splits, tokenizer, data.max_length)
-    return [*report_blocks(report, config), preview_table(preview(data, tokenizer, NUM_PREVIEWED))]
+    steps = " · ".join(f"{count(copies)} {step}" for step, copies in splits.added.items())
+    added = [text(say("data.added", steps=steps), "note")] if steps else []
+    return [*added, *report_blocks(report, config), preview_table(preview(data, tokenizer, NUM_PREVIEWED))]
+
+
+def copies_blocks(config: RunConfig) -> list[Block]:
+    """Training examples beside the changed copies that the config makes of them. Raises: WorkbenchError."""
+    from pipeline.augmentation import preview
+
+    heads = columns("text", "what", "before", "after", "label_before", "label_after")
+    return [table(say("data.copies"), heads, [tuple(pair) for pair in preview(config)])]
 
 
 def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:

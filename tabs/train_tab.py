@@ -15,7 +15,7 @@ from pipeline.exceptions import WorkbenchError
 from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
 from reports.words import say, translate
 from tabs.access import check_may_change, owner_only
-from tabs.data_view import data_blocks
+from tabs.data_view import copies_blocks, data_blocks
 from tabs.plan_view import plan_blocks
 from tabs.run_panel import build_run_panel, look_anew, remember_run
 from tabs.shared import (
@@ -96,6 +96,13 @@ def report_data(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list
     yield [text(say("train.reading"), "hint")]
     values = _values(form)
     yield data_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
+
+
+@owner_only(...)
+def show_copies(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list[Block]]:
+    yield [text(say("train.reading"), "hint")]
+    values = _values(form)
+    yield copies_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
 
 
 def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], list[str]]]:
@@ -193,6 +200,8 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
                     scale=0,
                     min_width=160,
                 )
+                copies = gr.Button(say("train.show_copies"), size="sm", elem_id="copies-button", scale=0, min_width=160)
+            shown_copies = blocks_view("copies")
             report = blocks_view("data-report", [text(say("train.data_hint"), "hint")])
     form = [fields[name] for name in form_fields()]
     planned_for = gr.State([])
@@ -235,6 +244,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     gr.on([*edits, plan.click, preset.input], lambda: [], None, message, **quiet)
     gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
+    copies.click(show_copies, form, shown_copies, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
     checked = (drop_outdated_plan, [planned_for, preset, *form], planned)
     planning = plan.click(plan_run, [preset, *form], [planned, planned_for], **quiet)

@@ -13,7 +13,7 @@ from tabs.predict_file import predict_upload
 from tabs.run_panel import resume_run, stop_run
 from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note, zip_run
 from tabs.train_form import form_fields, preset_values
-from tabs.train_tab import keep_upload, plan_run, report_data, start_run
+from tabs.train_tab import keep_upload, plan_run, report_data, show_copies, start_run
 
 OWNER = gr.OAuthProfile({"preferred_username": "ada", "name": "Ada", "profile": "", "picture": ""})
 VISITOR = gr.OAuthProfile({"preferred_username": "bob", "name": "Bob", "profile": "", "picture": ""})
@@ -63,6 +63,7 @@ def test_no_handler_does_anything_for_a_visitor(
         *resume_run(profile, "some-run"),
         *(message for message, *_ in start_run(profile, "quick", *form)),
         list(report_data(profile, *form))[-1],
+        list(show_copies(profile, *form))[-1],
         list(plan_run(profile, "quick", *form))[-1][0],
         list(predict_upload(profile, str(upload), "", "utf-8", "sst2-minilm"))[-1][0],
         list(show_test(profile, "sst2-minilm"))[-1],
@@ -74,7 +75,7 @@ def test_no_handler_does_anything_for_a_visitor(
         save_judgement(profile, {"example": "test:1"}, "sst2-minilm", "starter/test", "fine", "", "", ""),
         save_fix(profile, "sst2-minilm", "a film", "positive"),
     ]
-    assert len(answers) == 14
+    assert len(answers) == 15
     assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
     assert started == []
     assert not run_root.exists()

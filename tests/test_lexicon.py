@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.lexicon import COMMON_WORDS, GIVEN_NAMES, OPPOSITES, POLARITY, SPELLINGS, _words
+from pipeline.lexicon import COMMON_WORDS, GIVEN_NAMES, OPPOSITES, POLARITY, SPELLINGS, _words
 
 
 def test_no_word_is_both_positive_and_negative() -> None:

@@ -220,6 +220,19 @@ def test_the_data_report_shows_sizes_shares_and_what_the_model_reads(
     expect(report.get_by_role("region", name="The first training texts")).to_contain_text("[CLS]")
 
 
+def test_ten_augmented_examples_are_shown_before_a_start(page: Page, address: str, tiny_data: Path) -> None:
+    open_train(page, address)
+    choose(page, "train-source", str(tiny_data))
+    open_fold(page, "data-fold")
+    page.locator("#copies-button").click()
+    expect(page.locator("#copies")).to_contain_text("augment.steps is empty")
+    open_fold(page, "group-augment")
+    page.locator("#field-augment-steps textarea, #field-augment-steps input").fill("antonym, delete")
+    page.locator("#copies-button").click()
+    expect(page.locator("#copies").get_by_role("row")).to_have_count(11)
+    expect(page.locator("#copies")).to_contain_text("antonym")
+
+
 def test_a_value_out_of_bounds_is_told_at_its_field_at_once(page: Page, address: str) -> None:
     open_train(page, address)
     open_fold(page, "group-optim")
