@@ -246,10 +246,11 @@ def _not_held_out(copies: pa.Table, splits: Splits) -> tuple[pa.Table, Counter[s
 
 def _with_copies(splits: Splits, copies: pa.Table, left_out: Counter[str]) -> Splits:
     train = pa.concat_tables([splits.train, copies], promote_options="default")
+    steps = Counter(example_id.partition(":")[0] for example_id in copies["example_id"].to_pylist())
     return replace(
         splits,
         train=train,
         dropped=splits.dropped | left_out,
-        added=dict(Counter(example_id.partition(":")[0] for example_id in copies["example_id"].to_pylist())),
+        added=splits.added | steps,
         fingerprints=splits.fingerprints | {"train": fingerprint(train, splits.label_names)},
     )

@@ -16,7 +16,7 @@ from pipeline.cleaning import clean, clean_all
 from pipeline.columns import Columns, find_columns, text_values
 from pipeline.config import DataConfig
 from pipeline.exceptions import DataError
-from pipeline.extra_examples import with_extra
+from pipeline.extra_examples import num_extra, with_extra
 from pipeline.labels import Labels, check_labels, label_values, name_labels, refuse_single_examples
 from pipeline.overlap import count_repeats, is_in
 from pipeline.reading import Source, read_source
@@ -58,7 +58,7 @@ class Splits:
     dropped: dict[str, int]                                             # by reason: rows; only reasons that apply
     fingerprints: dict[str, Any]                                        # by split: sha256, rows, labels
     source: dict[str, SourceCounts] = field(default_factory=dict)       # by split of the source
-    added: dict[str, int] = field(default_factory=dict)                 # by augmentation step: copies in train
+    added: dict[str, int] = field(default_factory=dict)                 # to train, by augmentation step and "extra"
 
     def __getitem__(self, split: str) -> pa.Table:
         """A split by its name. Raises: DataError for another name."""
@@ -97,6 +97,7 @@ def load_splits(config: DataConfig) -> Splits:
         dropped=dict(+dropped),
         fingerprints={split: fingerprint(table, labels.names) for split, table in parts.items()},
         source=counts,
+        added=num_extra(parts["train"]),
     )
 
 

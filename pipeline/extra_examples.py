@@ -6,6 +6,7 @@ from collections import Counter
 from difflib import get_close_matches
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.catalog import load_run, run_names
 from pipeline.cleaning import clean_all
@@ -47,6 +48,12 @@ def with_extra(
         dropped[f"of the extra examples, since they stand in {split}"] += int(held_out.sum())
         extra = extra.filter(pa.array(~held_out))
     return parts | {"train": pa.concat_tables([train, extra], promote_options="default")}
+
+
+def num_extra(train: pa.Table) -> dict[str, int]:
+    """How many of them there are, for Splits.added."""
+    n = pc.sum(pc.starts_with(train["example_id"], "extra:")).as_py() or 0
+    return {"extra": n} if n else {}
 
 
 def _texts_and_labels(name: str) -> tuple[list[str], list[str]]:

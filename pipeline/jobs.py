@@ -74,6 +74,9 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     with device_lock(str(device), stop):
         splits = augmented(splits, config, run.folder / COPIES_FILE)
         keep_environment(run, splits, str(device))
+        for what, counts in {"Added to train": splits.added, "Left out": splits.dropped}.items():
+            if counts:
+                log.info("%s: %s.", what, ", ".join(f"{n:,} {why}" for why, n in counts.items()))
         progress.change("running")
         training, tokenizer = prepare_training(config, splits, splits.train, device)
         state = run.load_newest_state()

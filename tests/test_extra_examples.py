@@ -29,6 +29,7 @@ def test_the_fix_list_of_a_run_is_trained_on(run_root: Path, tiny_data: Path) ->
     assert [(row["example_id"], row["text"], row["label_id"]) for row in added] == [
         ("extra:0", "not a good film", 0), ("extra:1", "not a bad film", 1),
     ]
+    assert (before.added, after.added) == ({}, {"extra": 2})
     assert after.validation.equals(before.validation) and after.test.equals(before.test)
     assert after.fingerprints["train"] != before.fingerprints["train"]
 
