@@ -63,9 +63,10 @@ def carry_out(run: Run) -> int:
 
 
 def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
+    from pipeline.hardware import keep_freed_memory
     from pipeline.models import choose_device, save_model
     from pipeline.predictions import save_predictions
-    from pipeline.training import EvaluationResult, keep_freed_memory, prepare_training
+    from pipeline.training import EvaluationResult, prepare_training
 
     config = run.config
     splits = load_splits(config.data)
@@ -169,15 +170,15 @@ def start_command(arguments: list[str], **streams: Any) -> subprocess.Popen[str]
 def check_startable(config: RunConfig) -> Splits:
     """Find and check data, base model and device before anything is written.
 
-    Raises: DataError, ModelError, TrainingError; RunError for a run that would be its own base.
+    Raises: ConfigError, DataError, ModelError; RunError for a run that would be its own base.
     """
     find_model(config.model.base)
     if config.name == config.model.base:    # once it has a model of its own, a resume would start from that one
         raise RunError(f"The run cannot have the name of its own base, '{config.name}'. Choose another name.")
     hardware = config.hardware
     if hardware.device not in ("auto", "cpu") or hardware.precision == "fp16":      # else torch can wait
+        from pipeline.hardware import choose_precision
         from pipeline.models import choose_device
-        from pipeline.training import choose_precision
 
         choose_precision(hardware.precision, choose_device(hardware.device))
     return load_splits(config.data)

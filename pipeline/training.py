@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 
 from pipeline.config import RunConfig
 from pipeline.encoding import Encoded, encode, epoch_batches, micro_batches
 from pipeline.exceptions import WorkbenchError
+from pipeline.hardware import choose_precision, memory_bytes, random_state, seed_everything, set_random_state
 from pipeline.metrics import compute_metrics, is_better
 from pipeline.optimization import make_optimizer, make_scheduler
 from pipeline.predictor import predict_logits
@@ -223,8 +221,6 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit: references, to be saved before the next result is asked for."""
-        import torch
-
         scaler = self.accelerator.scaler
         return {
             **{name: getattr(self, name) for name in _COUNTERS},
@@ -232,13 +228,10 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": scaler.state_dict() if scaler else None,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            **random_state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        import torch
-
         for name in _COUNTERS:
             setattr(self, name, state[name])
         self.model.load_state_dict(state["model"])
@@ -246,9 +239,7 @@ class Training:
         self.scheduler.load_state_dict(state["scheduler"])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["rng"].cpu())
-        if torch.cuda.is_available() and state["cuda_rng"]:
-            torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
+        set_random_state(state)
 
 
 def is_evaluated(step: int, steps_per_epoch: int, every: int) -> bool:
@@ -272,55 +263,3 @@ def prepare_training(
 
 
 _COUNTERS = ("step", "seconds", "evaluated_step", "best", "best_loss", "evaluations_without_gain")
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """accelerate's word for a precision; auto takes bf16 where the device computes it, which needs no loss scaling."""
-    if name == "auto":
-        name = "bf16" if _computes_bf16(device) else "fp32"
-    if name == "fp16" and device.type == "cpu":
-        raise TrainingError("hardware.precision is fp16, which needs a GPU. Set it to 'auto', 'bf16' or 'fp32'.")
-    return "no" if name == "fp32" else name
-
-
-def _computes_bf16(device: torch.device) -> bool:
-    """In hardware: emulated, as on CPUs with AVX2 alone, it was ten times slower than fp32."""
-    import torch
-
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def memory_bytes(device: torch.device) -> int:
-    import torch
-
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return int(psutil.Process().memory_info().rss)
-
-
-def seed_everything(seed: int, deterministic: bool) -> None:
-    """Seed new weights and dropout; with `deterministic`, only kernels that repeat bit for bit."""
-    import torch
-
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    # Else every new tensor is filled with NaN first, to make reads of uninitialised memory repeat: we make none.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what one step frees for the next one, for the rest of this process (glibc only).
-
-    Else it maps a gradient of tens of megabytes anew in every step, and the kernel fills each of its pages with
-    zeros: a tenth of a BERT-like model's step on a CPU.
-    Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4     # malloc.h

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import torch
 
 from pipeline.config import make_config
 from pipeline.encoding import encode
+from pipeline.hardware import seed_everything
 from pipeline.models import load_base_model
 from pipeline.training import (
     EvaluationResult,
@@ -22,8 +19,6 @@ from pipeline.training import (
     StepResult,
     Training,
     TrainingError,
-    choose_precision,
-    seed_everything,
 )
 from tests.conftest import BAD, FILLERS, GOOD
 
@@ -251,40 +246,3 @@ def test_the_learning_rate_of_a_step_is_the_one_it_used(tiny_model: Path) -> Non
 def test_evaluation_leaves_the_training_untouched(tiny_model: Path) -> None:
     often = losses(make_training(tiny_model, stop={"evaluate_every": 1}))
     assert often == losses(make_training(tiny_model))
-
-
-@pytest.mark.parametrize("avx512_bf16, amx, expected", [
-    (True, False, "bf16"), (False, True, "bf16"), (False, False, "no"),
-])
-def test_auto_precision_is_bf16_where_a_cpu_computes_it(
-    monkeypatch: pytest.MonkeyPatch, avx512_bf16: bool, amx: bool, expected: str
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert choose_precision("auto", CPU) == expected
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
-def test_memory_that_a_step_frees_is_kept_for_the_next_one() -> None:
-    """Else the kernel maps and zeroes its pages anew, a page fault each. In a process of its own: it is for good."""
-    script = """
-import resource, torch
-from pipeline.training import keep_freed_memory
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.zeros(12_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-before = [faults() for _ in range(3)][-1]
-keep_freed_memory()
-print(before, [faults() for _ in range(10)][-1])  # the first few find their places
-"""
-    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0"}
-    told = subprocess.check_output([sys.executable, "-c", script], text=True, env=environment, timeout=60)
-    before, after = map(int, told.split())
-    assert before > 1_000 > 100 > after
-
-
-def test_fp16_is_refused_on_a_cpu() -> None:
-    assert choose_precision("fp32", CPU) == "no"
-    with pytest.raises(TrainingError, match="fp16, which needs a GPU"):
-        choose_precision("fp16", CPU)
