@@ -25,6 +25,7 @@ from pipeline.config import RunConfig
 from pipeline.data import Splits, load_splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
+from pipeline.objectives import make_objective
 from pipeline.progress import Progress, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
@@ -85,7 +86,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         for result in training.results():
             run.append_metrics(metrics_line(result))
             if isinstance(result, EvaluationResult) and result.is_best:
-                save_model(training.model, tokenizer, run.best_folder)
+                save_model(training.evaluated_model, tokenizer, run.best_folder)
                 path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
                 save_predictions(path, splits.validation, result.logits, splits.label_names)
             progress.note(training, result)
@@ -117,7 +118,10 @@ def failure_sentence(exception: Exception) -> str:
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{where} cannot be written; earlier states still load. Make it writable, then resume."
     if type(exception).__name__ == "OutOfMemoryError":
-        return "The device ran out of memory. Lower hardware.micro_batch_tokens (batch_size may stay as it is)."
+        return (
+            "The device ran out of memory, however a step is cut. Set hardware.gradient_checkpointing, lower "
+            "data.max_length, or choose a smaller model.base."
+        )
     return f"{UNFORESEEN}{type(exception).__name__}: {' '.join(str(exception).split())[:300]}. The log has the details."
 
 
@@ -181,7 +185,9 @@ def check_startable(config: RunConfig) -> Splits:
         from pipeline.models import choose_device
 
         choose_precision(hardware.precision, choose_device(hardware.device))
-    return load_splits(config.data)
+    splits = load_splits(config.data)
+    make_objective(config.loss, splits.label_names, splits.train["label_id"].to_numpy())
+    return splits
 
 
 def stop(run: Run, grace_seconds: float = STOP_GRACE_SECONDS) -> Status:

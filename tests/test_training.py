@@ -13,6 +13,7 @@ from pipeline.config import make_config
 from pipeline.encoding import encode
 from pipeline.hardware import seed_everything
 from pipeline.models import load_base_model
+from pipeline.predictor import predict_logits
 from pipeline.training import (
     EvaluationResult,
     Labelled,
@@ -122,12 +123,16 @@ def test_another_seed_gives_another_run(tiny_model: Path) -> None:
     assert losses(other) != losses_of_one
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("hardware, others", [
+    ({"precision": "fp32"}, {}),
+    ({"precision": "bf16"}, {}),
+    ({"precision": "fp32"}, {"optim": {"ema_decay": 0.9}, "loss": {"r_drop": 1}, "adversarial": {"name": "fgm"}}),
+], ids=["fp32", "bf16", "average"])
 @pytest.mark.parametrize("leave_after", [1, 2, 3, 6, 7, 9])  # results: an evaluation, steps, an evaluation ...
 def test_a_training_left_at_any_result_goes_on_bit_for_bit(
-    tiny_model: Path, tmp_path: Path, leave_after: int, precision: str
+    tiny_model: Path, tmp_path: Path, leave_after: int, hardware: dict[str, Any], others: dict[str, Any]
 ) -> None:
-    changes: dict[str, Any] = {"hardware": {"precision": precision}, "stop": {"evaluate_every": 3}}
+    changes: dict[str, Any] = {"hardware": hardware, **others, "stop": {"evaluate_every": 3}}
     undisturbed = make_training(tiny_model, **changes)
     expected = [vars(result) for result in undisturbed.results()]
 
@@ -145,12 +150,29 @@ def test_a_training_left_at_any_result_goes_on_bit_for_bit(
         {k: v for k, v in e.items() if k not in timings} for e in expected
     ]
     assert_same_weights(weights(taken_up), weights(undisturbed))
+    assert_same_weights(taken_up.evaluated_model.state_dict(), undisturbed.evaluated_model.state_dict())
 
 
 def test_evaluates_before_the_first_step_every_n_steps_and_at_each_epoch(tiny_model: Path) -> None:
     training = make_training(tiny_model, stop={"evaluate_every": 3})
     steps = [result.step for result in training.results() if isinstance(result, EvaluationResult)]
     assert steps == [0, 3, 4, 6, 8]  # 4 steps an epoch
+
+
+def test_what_is_evaluated_is_the_average_where_one_is_kept_and_it_changes_no_step(tiny_model: Path) -> None:
+    plain = make_training(tiny_model)
+    expected = list(plain.results())
+    averaged = make_training(tiny_model, optim={"ema_decay": 0.9})
+    results = list(averaged.results())
+    steps, others = ([one.loss for one in each if isinstance(one, StepResult)] for each in (results, expected))
+    assert steps == others
+    assert_same_weights(weights(averaged), weights(plain))
+    assert plain.evaluated_model is plain.model
+    assert not averaged.evaluated_model.training
+    last = results[-1]
+    assert isinstance(last, EvaluationResult)
+    assert np.array_equal(last.logits, predict_logits(averaged.evaluated_model, averaged.validation.encoded))
+    assert not np.array_equal(last.logits, predict_logits(averaged.model.eval(), averaged.validation.encoded))
 
 
 def test_the_best_evaluation_is_the_highest_macro_f1_and_never_the_untrained_one(tiny_model: Path) -> None:
