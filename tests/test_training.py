@@ -169,6 +169,7 @@ def test_what_is_evaluated_is_the_average_where_one_is_kept_and_it_changes_no_st
     assert_same_weights(weights(averaged), weights(plain))
     assert plain.evaluated_model is plain.model
     assert not averaged.evaluated_model.training
+    assert averaged.average.n_averaged == averaged.total_steps
     last = results[-1]
     assert isinstance(last, EvaluationResult)
     assert np.array_equal(last.logits, predict_logits(averaged.evaluated_model, averaged.validation.encoded))
