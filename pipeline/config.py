@@ -168,6 +168,57 @@ class OptimConfig(Part):
         "and upper: halves of the layers; or layer.3, 0 is the bottom one). They are neither multiplied nor decayed; "
         "of two for the same layer the later one holds.",
     )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1,
+        description="How much of a moving average of the weights each step keeps, such as 0.999; less in the first "
+        "steps. The averaged weights are evaluated and saved. 0: no average.",
+    )
+
+
+class LossConfig(Part):
+    """What is made small. However a step is cut, it is the mean over the step's examples."""
+
+    name: Literal["cross_entropy", "binary", "weighted", "focal"] = Field(
+        "cross_entropy",
+        description="binary: for two labels, on the difference of their logits (the same as cross_entropy, rounding "
+        "aside); weighted: cross-entropy times a weight of the label; focal: less weight for what is learnt already.",
+    )
+    class_weights: str = Field(
+        "",
+        description="Weights of the labels for 'weighted': in their order (1, 2.5) or by name (spam=5; others 1). "
+        "Empty: inverse to their frequency in train, 1 on average.",
+    )
+    focal_alpha: str = Field(
+        "", coerce_numbers_to_str=True,
+        description="Weights of the labels for 'focal': one for all, in their order or by name (spam=5; others 1). "
+        "Empty: 1.",
+    )
+    focal_gamma: float = Field(
+        2.0, ge=0, le=10, description="For 'focal': how strongly sure predictions are spared; 0 is cross-entropy."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target that is spread evenly over all labels."
+    )
+    r_drop: float = Field(
+        0.0, ge=0, le=100,
+        description="Weight of R-Drop: how far two passes with other dropout may disagree. 0: one pass; else a step "
+        "takes twice the time.",
+    )
+
+
+class AdversarialConfig(Part):
+    """Learning also from embeddings moved, per example, to where the loss is higher. No weight is moved for it."""
+
+    name: Literal["none", "fgm", "pgd"] = Field(
+        "none", description="fgm: one move of length epsilon, twice the time; pgd: several, each costs a pass."
+    )
+    epsilon: float = Field(
+        1.0, gt=0, le=100,
+        description="How far an example's embeddings may move, as an L2 norm. A recipe that moves a whole batch of n "
+        "means about epsilon / sqrt(n): all-MiniLM-L6-v2 learns with 0.1 to 0.3, and not with 1.",
+    )
+    steps: int = Field(3, ge=1, le=20, description="For 'pgd': number of moves.")
+    alpha: float = Field(0.3, gt=0, le=100, description="For 'pgd': length of each move, as an L2 norm.")
 
 
 class StopConfig(Part):
@@ -193,7 +244,12 @@ class HardwareConfig(Part):
         "auto", description="auto: bf16 where the device computes it, else fp32. Weights are always kept in fp32."
     )
     micro_batch_tokens: int = Field(
-        8192, ge=8, description="A step is cut into pieces of at most this many tokens, padding counted, to fit memory."
+        8192, ge=8,
+        description="A step is cut into pieces of at most this many tokens, padding counted, to fit memory. "
+        "Halved during a run that runs out of memory."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute layers twice rather than keep what they gave: less memory, a third more time."
     )
     deterministic: bool = Field(True, description="Only kernels that repeat bit for bit on the same machine.")
 
@@ -209,6 +265,8 @@ class RunConfig(Part):
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
+    loss: LossConfig = LossConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
     stop: StopConfig = StopConfig()
     hardware: HardwareConfig = HardwareConfig()
 

@@ -26,6 +26,7 @@ from pipeline.config import RunConfig
 from pipeline.data import Splits, load_splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
+from pipeline.objectives import make_objective
 from pipeline.progress import Progress, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
@@ -64,9 +65,10 @@ def carry_out(run: Run) -> int:
 
 
 def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
+    from pipeline.hardware import keep_freed_memory
     from pipeline.models import choose_device, save_model
     from pipeline.predictions import save_predictions
-    from pipeline.training import EvaluationResult, keep_freed_memory, prepare_training
+    from pipeline.training import EvaluationResult, prepare_training
 
     config = run.config
     splits = load_splits(config.data)
@@ -89,7 +91,7 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         for result in training.results():
             run.append_metrics(metrics_line(result))
             if isinstance(result, EvaluationResult) and result.is_best:
-                save_model(training.model, tokenizer, run.best_folder)
+                save_model(training.evaluated_model, tokenizer, run.best_folder)
                 path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
                 save_predictions(path, splits.validation, result.logits, splits.label_names)
             progress.note(training, result)
@@ -121,7 +123,10 @@ def failure_sentence(exception: Exception) -> str:
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{where} cannot be written; earlier states still load. Make it writable, then resume."
     if type(exception).__name__ == "OutOfMemoryError":
-        return "The device ran out of memory. Lower hardware.micro_batch_tokens (batch_size may stay as it is)."
+        return (
+            "The device ran out of memory, however a step is cut. Set hardware.gradient_checkpointing, lower "
+            "data.max_length, or choose a smaller model.base."
+        )
     return f"{UNFORESEEN}{type(exception).__name__}: {' '.join(str(exception).split())[:300]}. The log has the details."
 
 
@@ -174,19 +179,20 @@ def start_command(arguments: list[str], **streams: Any) -> subprocess.Popen[str]
 def check_startable(config: RunConfig) -> Splits:
     """Find and check data, base model and device before anything is written.
 
-    Raises: DataError, ModelError, TrainingError; RunError for a run that would be its own base.
+    Raises: ConfigError, DataError, ModelError; RunError for a run that would be its own base.
     """
     find_model(config.model.base)
     if config.name == config.model.base:    # once it has a model of its own, a resume would start from that one
         raise RunError(f"The run cannot have the name of its own base, '{config.name}'. Choose another name.")
     hardware = config.hardware
     if hardware.device not in ("auto", "cpu") or hardware.precision == "fp16":      # else torch can wait
+        from pipeline.hardware import choose_precision
         from pipeline.models import choose_device
-        from pipeline.training import choose_precision
 
         choose_precision(hardware.precision, choose_device(hardware.device))
     splits = load_splits(config.data)
     check_augmentation(config.augment, splits.label_names)
+    make_objective(config.loss, splits.label_names, splits.train["label_id"].to_numpy())
     return splits
 
 

@@ -127,6 +127,17 @@ def load_translator(base: str, device: torch.device) -> tuple[PreTrainedModel, P
     return _load_weights(AutoModelForSeq2SeqLM, base, device).eval(), load_tokenizer(base)
 
 
+def checkpoint_layers(model: PreTrainedModel) -> None:
+    """While it trains, each layer is computed again for its gradients rather than kept.
+
+    Source: Chen et al. 2016, https://arxiv.org/abs/1604.06174.
+    """
+    encoder: Any = model.base_model
+    # transformers gave it another name in 5.
+    enable = getattr(encoder, "activation_checkpointing_enable", None) or encoder.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def label_names_of(model_config: PretrainedConfig) -> list[str]:
     """Label names in the order of their ids, (C,); a config.json may list them in any other."""
     names: dict[int, str] = dict(model_config.id2label)     # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from pipeline.layers import blocks_called, parameter_blocks
 
 if TYPE_CHECKING:
     import torch
+    from torch.optim.swa_utils import AveragedModel
 
 
 def parameter_groups(model: torch.nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
@@ -84,3 +85,19 @@ def make_scheduler(optimizer: torch.optim.Optimizer, config: OptimConfig, total_
     name = {"constant": "constant_with_warmup"}.get(config.schedule, config.schedule)
     own = {"power": 2.0, "lr_end": 0.0} if name == "polynomial" else None
     return get_scheduler(name, optimizer, warmup_steps(config, total_steps), total_steps, own)
+
+
+def make_average(model: torch.nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights, to be updated after each step.
+
+    The first update takes the weights as they are; the n-th after it keeps min(decay, (1 + n) / (10 + n)) of the
+    average, which would else stay near the first weights for 1 / (1 - decay) steps.
+    Source: https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage (`num_updates`).
+    """
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    def move(averages: Any, weights: Any, num_averaged: Any) -> None:
+        num = int(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + num) / (10 + num)))(averages, weights, num)
+
+    return AveragedModel(model, multi_avg_fn=move)

@@ -48,9 +48,10 @@ class Plan:
 
 def make_plan(config: RunConfig) -> Plan:
     """Load everything as the run would, take a few steps, and throw the result away. Raises: as the run would."""
+    from pipeline.hardware import choose_precision, keep_freed_memory
     from pipeline.models import choose_device
     from pipeline.optimization import warmup_steps
-    from pipeline.training import choose_precision, is_evaluated, keep_freed_memory, prepare_training
+    from pipeline.training import is_evaluated, prepare_training
 
     splits = load_splits(config.data)
     check_augmentation(config.augment, splits.label_names)

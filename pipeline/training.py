@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 
 from pipeline.config import RunConfig
-from pipeline.encoding import Encoded, encode, epoch_batches, micro_batches
+from pipeline.encoding import Encoded, encode, epoch_batches
 from pipeline.exceptions import WorkbenchError
+from pipeline.gradients import Gradients
+from pipeline.hardware import choose_precision, memory_bytes, random_state, seed_everything, set_random_state
 from pipeline.layers import freeze
 from pipeline.metrics import compute_metrics, is_better
-from pipeline.optimization import make_optimizer, make_scheduler
+from pipeline.objectives import make_objective
+from pipeline.optimization import make_average, make_optimizer, make_scheduler
 from pipeline.predictor import predict_logits
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ class StepResult:
 
     step: int  # counted from 1 over the whole run
     epoch: float  # passes over the training examples so far
-    loss: float  # mean per example of this step, in nats
+    loss: float  # the objective's mean per example of this step, in nats
     learning_rate: float  # of this step, in the optimizer's first group: the highest layer that trains
     grad_norm: float  # L2, before clipping
     examples_per_second: float
     tokens_per_second: float  # without padding
     memory_bytes: int  # CUDA: peak allocated; else resident memory of the process
+    micro_batch_tokens: int  # how the step was cut: as configured, or less where that did not fit in memory
     seconds: float  # spent in steps since the run began, evaluations and breaks left out
 
 
@@ -101,6 +102,11 @@ class Training:
         optimizer = make_optimizer(model, config.optim, model.device)
         self.scheduler = make_scheduler(optimizer, config.optim, self.total_steps)
         self.optimizer = self.accelerator.prepare(optimizer)
+        objective = make_objective(config.loss, label_names, train.gold_ids)
+        self.gradients = Gradients(
+            model, train, objective, config.adversarial, self.accelerator, config.hardware.micro_batch_tokens
+        )
+        self.average: Any = make_average(model, config.optim.ema_decay) if config.optim.ema_decay else None
 
         self.step = 0
         self.seconds = 0.0
@@ -119,6 +125,12 @@ class Training:
         patience = self.config.stop.patience
         return self.step >= self.total_steps or 0 < patience <= self.evaluations_without_gain
 
+    @property
+    def evaluated_model(self) -> PreTrainedModel:
+        """The one whose metrics are told and that is saved as best: the average where one is kept."""
+        model: PreTrainedModel = self.average.module if self.average else self.model
+        return model
+
     def results(self) -> Iterator[StepResult | EvaluationResult]:
         """All that is still to come. `state()` may be taken whenever a result has been yielded."""
         while True:
@@ -131,26 +143,15 @@ class Training:
 
     def take_step(self) -> StepResult:
         """Raises: TrainingError before any weight is changed by a loss or gradient that is no number."""
-        import torch
-        from torch.nn.functional import cross_entropy
-
         started = time.perf_counter()
         self.model.train()
         if self.config.model.unfreeze_each_epoch:
             freeze(self.model, self.config.model, self.step // self.steps_per_epoch)
         learning_rate = self.optimizer.param_groups[0]["lr"]
         rows = self._step_rows()
-        loss = 0.0
-        for micro in micro_batches(rows, self.train.encoded.lengths, self.config.hardware.micro_batch_tokens):
-            gold_ids = torch.from_numpy(self.train.gold_ids[micro]).to(self.model.device)
-            with self.accelerator.autocast():
-                logits = self.model(**self.train.encoded.batch(micro, self.model.device)).logits
-            # Summed, and divided by the examples of the whole step: however the step is cut, each example counts once.
-            micro_loss = cross_entropy(logits.float(), gold_ids, reduction="sum") / len(rows)
-            loss += micro_loss.item()
-            if not math.isfinite(loss):
-                raise self._not_a_number("loss", loss, self.step + 1)
-            self.accelerator.backward(micro_loss)
+        loss = self.gradients.compute(rows)
+        if not math.isfinite(loss):
+            raise self._not_a_number("loss", loss, self.step + 1)
         grad_norm = self._update()
         self.step += 1
         seconds = time.perf_counter() - started
@@ -164,6 +165,7 @@ class Training:
             examples_per_second=len(rows) / seconds,
             tokens_per_second=int(self.train.encoded.lengths[rows].sum()) / seconds,
             memory_bytes=memory_bytes(self.model.device),
+            micro_batch_tokens=self.gradients.micro_batch_tokens,
             seconds=self.seconds,
         )
 
@@ -186,6 +188,8 @@ class Training:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
+        if self.average:
+            self.average.update_parameters(self.model)
         return grad_norm
 
     def _not_a_number(self, what: str, value: float, step: int) -> TrainingError:
@@ -200,8 +204,7 @@ class Training:
         )
 
     def _evaluate(self) -> EvaluationResult:
-        self.model.eval()
-        logits = predict_logits(self.model, self.validation.encoded)
+        logits = predict_logits(self.evaluated_model.eval(), self.validation.encoded)
         if not np.isfinite(logits).all():
             raise self._not_a_number("validation loss", math.nan, self.step)
         metrics = compute_metrics(logits, self.validation.gold_ids, self.label_names)
@@ -226,32 +229,31 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit: references, to be saved before the next result is asked for."""
-        import torch
-
         scaler = self.accelerator.scaler
         return {
             **{name: getattr(self, name) for name in _COUNTERS},
+            "micro_batch_tokens": self.gradients.micro_batch_tokens,
             "model": self.model.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": scaler.state_dict() if scaler else None,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            **random_state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        import torch
-
         for name in _COUNTERS:
             setattr(self, name, state[name])
+        # Older states do not have it.
+        self.gradients.micro_batch_tokens = state.get("micro_batch_tokens", self.gradients.micro_batch_tokens)
         self.model.load_state_dict(state["model"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["rng"].cpu())
-        if torch.cuda.is_available() and state["cuda_rng"]:
-            torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
+        set_random_state(state)
 
 
 def is_evaluated(step: int, steps_per_epoch: int, every: int) -> bool:
@@ -263,10 +265,12 @@ def prepare_training(
     config: RunConfig, splits: Splits, train: pa.Table, device: torch.device
 ) -> tuple[Training, PreTrainedTokenizerBase]:
     """The training of a config before its first step, on these examples of train, and its tokenizer."""
-    from pipeline.models import load_base_model, max_positions
+    from pipeline.models import checkpoint_layers, load_base_model, max_positions
 
     seed_everything(config.seed, config.hardware.deterministic)
     model, tokenizer = load_base_model(config.model, splits.label_names, device)
+    if config.hardware.gradient_checkpointing:
+        checkpoint_layers(model)
     max_length = min(config.data.max_length, max_positions(model, tokenizer))
     tokenizer.model_max_length = max_length  # saved with the model: who predicts truncates alike
     examples = Labelled.of(train, tokenizer, max_length)
@@ -275,55 +279,3 @@ def prepare_training(
 
 
 _COUNTERS = ("step", "seconds", "evaluated_step", "best", "best_loss", "evaluations_without_gain")
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """accelerate's word for a precision; auto takes bf16 where the device computes it, which needs no loss scaling."""
-    if name == "auto":
-        name = "bf16" if _computes_bf16(device) else "fp32"
-    if name == "fp16" and device.type == "cpu":
-        raise TrainingError("hardware.precision is fp16, which needs a GPU. Set it to 'auto', 'bf16' or 'fp32'.")
-    return "no" if name == "fp32" else name
-
-
-def _computes_bf16(device: torch.device) -> bool:
-    """In hardware: emulated, as on CPUs with AVX2 alone, it was ten times slower than fp32."""
-    import torch
-
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def memory_bytes(device: torch.device) -> int:
-    import torch
-
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return int(psutil.Process().memory_info().rss)
-
-
-def seed_everything(seed: int, deterministic: bool) -> None:
-    """Seed new weights and dropout; with `deterministic`, only kernels that repeat bit for bit."""
-    import torch
-
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    # Else every new tensor is filled with NaN first, to make reads of uninitialised memory repeat: we make none.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what one step frees for the next one, for the rest of this process (glibc only).
-
-    Else it maps a gradient of tens of megabytes anew in every step, and the kernel fills each of its pages with
-    zeros: a tenth of a BERT-like model's step on a CPU.
-    Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4     # malloc.h

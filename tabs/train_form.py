@@ -18,7 +18,7 @@ from reports.words import say, translate
 
 FIRST_PRESET = "quick"
 MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups
-GROUPS = ("optim", "stop", "data", "augment", "model", "hardware", "other")  # other: fields that have no prefix
+GROUPS = ("optim", "loss", "adversarial", "stop", "data", "augment", "model", "hardware", "other")    # other: no prefix
 NOT_ASKED = ("schema_version",)
 
 

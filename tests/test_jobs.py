@@ -22,8 +22,8 @@ from benchmarks.crash import differences, finish, start, train_undisturbed, trai
 from pipeline import jobs
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
-from pipeline.exceptions import RunError
-from pipeline.jobs import carry_out, device_lock, failure_sentence, is_taken, start_detached, stop
+from pipeline.exceptions import ConfigError, RunError
+from pipeline.jobs import carry_out, check_startable, device_lock, failure_sentence, is_taken, start_detached, stop
 from pipeline.progress import start_of
 from pipeline.runs import Run, Status
 from tests.command import training_arguments
@@ -87,6 +87,7 @@ def test_a_finished_run_has_a_whole_record(run_root: Path, tiny_values: dict) ->
         "examples_per_second",
         "tokens_per_second",
         "memory_bytes",
+        "micro_batch_tokens",
         "seconds",
     }
     evaluations = [line for line in run.metrics() if "split" in line]
@@ -102,9 +103,11 @@ def test_a_finished_run_has_a_whole_record(run_root: Path, tiny_values: dict) ->
     assert "Finished at step 24." in run.log_tail()
 
 
-def test_the_best_model_evaluates_to_the_metrics_of_its_own_line(run_root: Path, tiny_values: dict) -> None:
+@pytest.mark.parametrize("decay", [0, 0.9])
+def test_the_best_model_evaluates_to_the_metrics_of_its_line(run_root: Path, tiny_values: dict, decay: float) -> None:
     from pipeline.evaluation import evaluate_run
 
+    tiny_values["optim"]["ema_decay"] = decay
     run = create_run(make_config(tiny_values))
     carry_out(run)
     best = run.status().best
@@ -311,12 +314,19 @@ def test_a_read_only_record_ends_the_process_with_status_1_and_the_reason(
         ),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full (the run record);"),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), "The disk is full"),
+        (type("OutOfMemoryError", (RuntimeError,), {})(), "The device ran out of memory, however a step is cut. Set"),
         (RunError("One sentence."), "One sentence."),
         (KeyError("k"), "Unexpected KeyError: 'k'. The log has the details."),
     ],
 )
 def test_failures_are_told_in_a_sentence(exception: Exception, expected: str) -> None:
     assert failure_sentence(exception).startswith(expected)
+
+
+def test_a_loss_that_does_not_fit_the_labels_is_refused_before_anything_is_written(tiny_values: dict) -> None:
+    config = make_config({**tiny_values, "loss": {"name": "weighted", "class_weights": "great=2"}})
+    with pytest.raises(ConfigError, match="loss.class_weights is 'great=2'; .* labels are: negative, positive"):
+        check_startable(config)
 
 
 def test_a_detached_run_works_in_the_folder_it_was_started_from(

@@ -11,7 +11,14 @@ import torch
 from pipeline.config import ModelConfig, OptimConfig
 from pipeline.exceptions import ModelError
 from pipeline.layers import freeze, parameter_blocks
-from pipeline.optimization import block_rates, make_optimizer, make_scheduler, parameter_groups, warmup_steps
+from pipeline.optimization import (
+    block_rates,
+    make_average,
+    make_optimizer,
+    make_scheduler,
+    parameter_groups,
+    warmup_steps,
+)
 from tests.tiny_encoders import FAMILIES, tiny_config
 
 CPU = torch.device("cpu")
@@ -251,3 +258,32 @@ def test_warm_up_is_a_share_of_all_steps_unless_given_in_steps(
     ratio: float, steps: int | None, total_steps: int, expected: int
 ) -> None:
     assert warmup_steps(OptimConfig(warmup_ratio=ratio, warmup_steps=steps), total_steps) == expected
+
+
+# The average
+
+
+@pytest.mark.parametrize("decay, kept", [
+    (0.9, [2 / 11, 3 / 12, 4 / 13]),        # the warm-up's
+    (0.2, [2 / 11, 0.2, 0.2]),
+])
+def test_the_average_keeps_its_share_of_itself_and_less_in_the_first_steps(decay: float, kept: list[float]) -> None:
+    model = two_layers()
+    average = make_average(model, decay)
+    weight, expected = model[0].weight, torch.empty(0)
+    for step, share in enumerate([0.0, *kept]):
+        torch.nn.init.constant_(weight, float(step + 1))
+        average.update_parameters(model)
+        expected = weight.detach().clone() if step == 0 else share * expected + (1 - share) * weight.detach()
+        torch.testing.assert_close(average.module[0].weight, expected)
+    assert torch.equal(average.module[2].weight, model[2].weight)       # what does not move is its own average
+
+
+def test_the_average_takes_a_share_of_a_thousandth_in_the_long_run() -> None:
+    model = two_layers()
+    average = make_average(model, 0.999)
+    average.n_averaged += 10_000
+    before = average.module[0].weight.clone()
+    torch.nn.init.zeros_(model[0].weight)
+    average.update_parameters(model)
+    torch.testing.assert_close(average.module[0].weight, 0.999 * before)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +11,16 @@ import torch
 
 from pipeline.config import make_config
 from pipeline.encoding import encode
+from pipeline.hardware import seed_everything
 from pipeline.layers import parameter_blocks
 from pipeline.models import load_base_model
+from pipeline.predictor import predict_logits
 from pipeline.training import (
     EvaluationResult,
     Labelled,
     StepResult,
     Training,
     TrainingError,
-    choose_precision,
-    seed_everything,
 )
 from tests.conftest import BAD, FILLERS, GOOD
 
@@ -131,12 +127,17 @@ def test_another_seed_gives_another_run(tiny_model: Path) -> None:
 UNFREEZING = {"model": {"unfreeze_each_epoch": 1, "head": "mlp-batchnorm"}, "optim": {"layer_decay": 0.8, "epochs": 3}}
 
 
-@pytest.mark.parametrize("precision, more", [("fp32", {}), ("bf16", {}), ("fp32", UNFREEZING)])
+@pytest.mark.parametrize("hardware, others", [
+    ({"precision": "fp32"}, {}),
+    ({"precision": "bf16"}, {}),
+    ({"precision": "fp32"}, {"optim": {"ema_decay": 0.9}, "loss": {"r_drop": 1}, "adversarial": {"name": "fgm"}}),
+    ({"precision": "fp32"}, UNFREEZING),
+], ids=["fp32", "bf16", "average", "unfreezing"])
 @pytest.mark.parametrize("leave_after", [1, 2, 3, 6, 7, 9])  # results: an evaluation, steps, an evaluation ...
 def test_a_training_left_at_any_result_goes_on_bit_for_bit(
-    tiny_model: Path, tmp_path: Path, leave_after: int, precision: str, more: dict[str, Any]
+    tiny_model: Path, tmp_path: Path, leave_after: int, hardware: dict[str, Any], others: dict[str, Any]
 ) -> None:
-    changes: dict[str, Any] = {"hardware": {"precision": precision}, "stop": {"evaluate_every": 3}, **more}
+    changes: dict[str, Any] = {"hardware": hardware, **others, "stop": {"evaluate_every": 3}}
     undisturbed = make_training(tiny_model, **changes)
     expected = [vars(result) for result in undisturbed.results()]
 
@@ -154,6 +155,7 @@ def test_a_training_left_at_any_result_goes_on_bit_for_bit(
         {k: v for k, v in e.items() if k not in timings} for e in expected
     ]
     assert_same_weights(weights(taken_up), weights(undisturbed))
+    assert_same_weights(taken_up.evaluated_model.state_dict(), undisturbed.evaluated_model.state_dict())
 
 
 def test_in_gradual_unfreezing_a_block_moves_from_the_epoch_on_that_unfreezes_it(tiny_model: Path) -> None:
@@ -177,6 +179,23 @@ def test_evaluates_before_the_first_step_every_n_steps_and_at_each_epoch(tiny_mo
     training = make_training(tiny_model, stop={"evaluate_every": 3})
     steps = [result.step for result in training.results() if isinstance(result, EvaluationResult)]
     assert steps == [0, 3, 4, 6, 8]  # 4 steps an epoch
+
+
+def test_what_is_evaluated_is_the_average_where_one_is_kept_and_it_changes_no_step(tiny_model: Path) -> None:
+    plain = make_training(tiny_model)
+    expected = list(plain.results())
+    averaged = make_training(tiny_model, optim={"ema_decay": 0.9})
+    results = list(averaged.results())
+    steps, others = ([one.loss for one in each if isinstance(one, StepResult)] for each in (results, expected))
+    assert steps == others
+    assert_same_weights(weights(averaged), weights(plain))
+    assert plain.evaluated_model is plain.model
+    assert not averaged.evaluated_model.training
+    assert averaged.average.n_averaged == averaged.total_steps
+    last = results[-1]
+    assert isinstance(last, EvaluationResult)
+    assert np.array_equal(last.logits, predict_logits(averaged.evaluated_model, averaged.validation.encoded))
+    assert not np.array_equal(last.logits, predict_logits(averaged.model.eval(), averaged.validation.encoded))
 
 
 def test_the_best_evaluation_is_the_highest_macro_f1_and_never_the_untrained_one(tiny_model: Path) -> None:
@@ -272,40 +291,3 @@ def test_the_learning_rate_of_a_step_is_the_one_it_used(tiny_model: Path) -> Non
 def test_evaluation_leaves_the_training_untouched(tiny_model: Path) -> None:
     often = losses(make_training(tiny_model, stop={"evaluate_every": 1}))
     assert often == losses(make_training(tiny_model))
-
-
-@pytest.mark.parametrize("avx512_bf16, amx, expected", [
-    (True, False, "bf16"), (False, True, "bf16"), (False, False, "no"),
-])
-def test_auto_precision_is_bf16_where_a_cpu_computes_it(
-    monkeypatch: pytest.MonkeyPatch, avx512_bf16: bool, amx: bool, expected: str
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert choose_precision("auto", CPU) == expected
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
-def test_memory_that_a_step_frees_is_kept_for_the_next_one() -> None:
-    """Else the kernel maps and zeroes its pages anew, a page fault each. In a process of its own: it is for good."""
-    script = """
-import resource, torch
-from pipeline.training import keep_freed_memory
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.zeros(12_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-before = [faults() for _ in range(3)][-1]
-keep_freed_memory()
-print(before, [faults() for _ in range(10)][-1])  # the first few find their places
-"""
-    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0"}
-    told = subprocess.check_output([sys.executable, "-c", script], text=True, env=environment, timeout=60)
-    before, after = map(int, told.split())
-    assert before > 1_000 > 100 > after
-
-
-def test_fp16_is_refused_on_a_cpu() -> None:
-    assert choose_precision("fp32", CPU) == "no"
-    with pytest.raises(TrainingError, match="fp16, which needs a GPU"):
-        choose_precision("fp16", CPU)
