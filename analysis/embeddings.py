@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import ModelConfig
+from pipeline.config_parts import ModelConfig
 from pipeline.encoding import Encoded, encode, micro_batches
 from pipeline.exceptions import ModelError
 from pipeline.models import choose_device, load_base_model, max_positions

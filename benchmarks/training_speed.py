@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import asked_for, compared, compete, machine, report, say, spread, sst2_at_hand, take_turns
-from pipeline.config import DataConfig
+from pipeline.config_parts import DataConfig
 from pipeline.data import Splits, load_splits
 from pipeline.models import choose_device
 from pipeline.predictor import Predictor

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.config import AdversarialConfig
+from pipeline.config_parts import AdversarialConfig
 from pipeline.objectives import statistics_at_rest
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from pipeline import text_changes
 from pipeline.back_translation import Translate, back_translator, check_translators
-from pipeline.config import AUGMENT_STEPS, AugmentConfig, RunConfig, split_names
+from pipeline.config import RunConfig
+from pipeline.config_parts import AUGMENT_STEPS, AugmentConfig, split_names
 from pipeline.contrast import joined, judgement, negated
 from pipeline.data import Splits, fingerprint, load_splits
 from pipeline.exceptions import ConfigError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.config import split_names
+from pipeline.config_parts import split_names
 from pipeline.exceptions import ModelError
 from pipeline.sources import find_model
 

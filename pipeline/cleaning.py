@@ -10,7 +10,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from pipeline.config import CleanConfig
+from pipeline.config_parts import CleanConfig
 
 _TAG = re.compile(r"<[^<>]+>")
 _ROWS_OF_CHUNK = 10_000

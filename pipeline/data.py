@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.cleaning import clean, clean_all
 from pipeline.columns import Columns, find_columns, text_values
-from pipeline.config import DataConfig
+from pipeline.config_parts import DataConfig
 from pipeline.exceptions import DataError
 from pipeline.extra_examples import num_extra, with_extra
 from pipeline.labels import Labels, check_labels, label_values, name_labels, refuse_single_examples

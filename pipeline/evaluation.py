@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import DataConfig
+from pipeline.config_parts import DataConfig
 from pipeline.data import load_splits, slug
 from pipeline.exceptions import DataError, RunError
 from pipeline.metrics import compute_metrics

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pipeline.catalog import load_run, run_names
 from pipeline.cleaning import clean_all
 from pipeline.columns import find_columns, text_values
-from pipeline.config import DataConfig
+from pipeline.config_parts import DataConfig
 from pipeline.exceptions import DataError
 from pipeline.judgements import fix_list
 from pipeline.labels import Labels, label_values

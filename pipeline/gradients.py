@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.adversarial import backward_under_attack
-from pipeline.config import AdversarialConfig
+from pipeline.config_parts import AdversarialConfig
 from pipeline.encoding import micro_batches
 from pipeline.hardware import random_state, set_random_state
 from pipeline.objectives import Objective, statistics_at_rest

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import ModelConfig
+from pipeline.config_parts import ModelConfig
 from pipeline.exceptions import ModelError
 from pipeline.heads import encoder_config_of, head_of, register_heads, with_head
 from pipeline.layers import freeze

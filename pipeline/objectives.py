@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.config import LossConfig
+from pipeline.config_parts import LossConfig
 from pipeline.exceptions import ConfigError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import OptimConfig
+from pipeline.config_parts import OptimConfig
 from pipeline.layers import blocks_called, parameter_blocks
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.cleaning import clean
-from pipeline.config import CleanConfig, read_config
+from pipeline.config import read_config
+from pipeline.config_parts import CleanConfig
 from pipeline.encoding import Encoded, encode, micro_batches
 from pipeline.metrics import softmax
 from pipeline.models import choose_device, label_names_of, load_classifier, max_positions

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from pipeline import adversarial
 from pipeline.adversarial import backward_under_attack, directions, perturbed
-from pipeline.config import AdversarialConfig
+from pipeline.config_parts import AdversarialConfig
 from tests.tiny_encoders import FAMILIES, build, weights_of
 
 INPUT_IDS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 15, 3, 0, 0, 0], [2, 9, 9, 9, 3, 0]])     # 0 is padding

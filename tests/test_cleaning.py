@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import cleaning
 from pipeline.cleaning import STEPS, clean, clean_all
-from pipeline.config import CleanConfig
+from pipeline.config_parts import CleanConfig
 
 RAW = "I DON'T  think<br /><b>so</b> &amp; &lt;3 a < b!\n"
 

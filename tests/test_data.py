@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import sources
-from pipeline.config import CleanConfig, DataConfig
+from pipeline.config_parts import CleanConfig, DataConfig
 from pipeline.data import SourceCounts, Splits, load_splits, preview, slug
 from pipeline.exceptions import DataError
 from pipeline.sources import PROJECT_ROOT, SPLIT_NAMES, find_data, has_split_files

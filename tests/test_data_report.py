@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import data_report as report_module
-from pipeline.config import CleanConfig, DataConfig
+from pipeline.config_parts import CleanConfig, DataConfig
 from pipeline.data import SourceCounts, Splits, load_splits
 from pipeline.data_report import Lengths, SharedTexts, data_report
 from pipeline.sources import Place

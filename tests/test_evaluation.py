@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from pipeline.catalog import create_run
-from pipeline.config import DataConfig, make_config
+from pipeline.config import make_config
+from pipeline.config_parts import DataConfig
 from pipeline.data import load_splits, slug
 from pipeline.evaluation import evaluate_run
 from pipeline.exceptions import DataError, RunError

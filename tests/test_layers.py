@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config import ModelConfig
+from pipeline.config_parts import ModelConfig
 from pipeline.exceptions import ModelError
 from pipeline.layers import blocks_called, freeze, parameter_blocks
 from tests.tiny_encoders import FAMILIES, build

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config import ModelConfig
+from pipeline.config_parts import ModelConfig
 from pipeline.exceptions import ModelError
 from pipeline.models import (
     choose_device,

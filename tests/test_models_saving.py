@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config import ModelConfig
+from pipeline.config_parts import ModelConfig
 from pipeline.models import label_names_of, load_base_model, load_classifier, save_model
 from tests.tiny_encoders import FAMILIES, LABELS, SENTENCES, build, equal, logits_of, saved, weights_of
 

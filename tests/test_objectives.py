@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from pipeline.config import LossConfig, make_config
+from pipeline.config import make_config
+from pipeline.config_parts import LossConfig
 from pipeline.exceptions import ConfigError
 from pipeline.objectives import Objective, label_weights, make_objective, statistics_at_rest
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config import ModelConfig, OptimConfig
+from pipeline.config_parts import ModelConfig, OptimConfig
 from pipeline.exceptions import ModelError
 from pipeline.layers import freeze, parameter_blocks
 from pipeline.optimization import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pipeline.config import ModelConfig
+from pipeline.config_parts import ModelConfig
 from pipeline.models import load_base_model, load_tokenizer, save_model
 from tests.conftest import VOCABULARY
 
