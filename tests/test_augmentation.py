@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.augmentation import COPIES_FILE, as_if_translated, augmented, check_augmentation, make_copies, preview
 from pipeline.catalog import create_run
-from pipeline.config import AUGMENT_STEPS, RunConfig, make_config
-from pipeline.config_parts import AugmentConfig
+from pipeline.config import RunConfig, make_config
+from pipeline.config_parts import AUGMENT_STEPS, AugmentConfig
 from pipeline.data import Splits, load_splits
 from pipeline.exceptions import ConfigError, ModelError
 from pipeline.jobs import carry_out, check_startable
