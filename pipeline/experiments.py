@@ -113,6 +113,13 @@ def read_experiment_preset(name: str) -> Experiment:
     return Experiment.model_validate({"name": name, **values})
 
 
+def preset_configs(name: str) -> list[RunConfig]:
+    """Of each of a preset's runs, under any names."""
+    if name in experiment_presets():
+        return [member.config for member in members_of(read_experiment_preset(name))]
+    return [make_config({**read_preset(name), "name": name})]
+
+
 def requested_experiment(
     given: str, name: str | None = None, budget: str = "full", fields: Mapping[str, Any] | None = None
 ) -> Experiment:
