@@ -125,7 +125,7 @@ def about_rates(patient: Patient) -> Check:
     steps = math.ceil(patient.num_train / optim.batch_size) * optim.epochs
     share_of_peak = make_scheduler(optimizer, optim, steps).lr_lambdas[0]
     warmup = warmup_steps(optim, steps)
-    moments = {"start": 0, "warm-up over": warmup, "half": steps // 2, "end": steps}
+    moments = {"start": 0, "warmed_up": warmup, "half": steps // 2, "end": steps}
     rates = {
         group["name"]: {when: group["initial_lr"] * share_of_peak(step) for when, step in moments.items()}
         for group in optimizer.param_groups
