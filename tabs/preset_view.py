@@ -18,11 +18,17 @@ def start_from(preset: str, budget: str) -> tuple[list[Block], dict[str, Any]]:
     words = [text(translate(f"presets.{preset}", all_presets()[preset]["note"]), "hint")]
     if cut := {name: value for name, value in values.items() if value != full[name]}:
         words.append(text(say("train.cut", fields=_told(cut, full)), "hint"))
+    told, fields = stand_in(preset)
+    return words + told, values | fields
+
+
+def stand_in(preset: str) -> tuple[list[Block], dict[str, Any]]:
+    """What a preset lacks here, in words, and the fields with which it can run: nothing where it lacks nothing."""
     found = find_stand_ins(preset, *preset_configs(preset))
-    if found.lacking:
-        lacking = say("page.comma").join(found.lacking)
-        words.append(text(say("train.stand_ins", lacking=lacking, fields=_told(found.fields, values)), "note"))
-    return words, values | found.fields
+    if not found.lacking:
+        return [], {}
+    lacking, fields = say("page.comma").join(found.lacking), _told(found.fields, preset_values(preset))
+    return [text(say("train.stand_ins", lacking=lacking, fields=fields), "note")], found.fields
 
 
 def _told(fields: dict[str, Any], usual: dict[str, Any]) -> str:

@@ -165,16 +165,16 @@ def train_arguments(preset: str, values: dict[str, Any], budget: str = FIRST_BUD
     if preset not in experiment_presets():
         return ["train", *config_arguments(preset, values, budget), *named, "--detach"]
     fields = find_stand_ins(preset, *preset_configs(preset)).fields
-    return ["sweep", preset, *_settings(fields, budget), *named, "--detach"]
+    return ["sweep", preset, *settings(fields, budget), *named, "--detach"]
 
 
 def config_arguments(preset: str, values: dict[str, Any], budget: str = FIRST_BUDGET) -> list[str]:
     """The preset, the budget, and the fields that differ from it."""
     changed = {name: values[name] for name in changed_fields(preset, values, budget)}
-    return ["--preset", preset, *_settings(changed, budget)]
+    return ["--preset", preset, *settings(changed, budget)]
 
 
-def _settings(fields: dict[str, Any], budget: str) -> list[str]:
+def settings(fields: dict[str, Any], budget: str = FIRST_BUDGET) -> list[str]:
     within = [] if budget == FIRST_BUDGET else ["--budget", budget]
     return within + [part for name, value in fields.items() for part in ("--set", f"{name}={_written(value)}")]
 
