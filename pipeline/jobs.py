@@ -164,12 +164,12 @@ def start_detached(run: Run) -> int:
     return process.pid
 
 
-def start_command(arguments: list[str], **streams: Any) -> subprocess.Popen[str]:
-    """Start `python -m pipeline ...` where the user works, to find the same files; it outlives this process."""
+def start_command(arguments: list[str], module: str = "pipeline", **streams: Any) -> subprocess.Popen[str]:
+    """Start `python -m MODULE ...` where the user works, to find the same files; it outlives this process."""
     python_path = [str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
         # -P: a folder named pipeline where the user works is not taken for this one
-        [sys.executable, "-P", "-m", "pipeline", *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(python_path)},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
