@@ -18,6 +18,7 @@ from pipeline.config_parts import (
     DataConfig,
     HardwareConfig,
     LossConfig,
+    MaskConfig,
     ModelConfig,
     OptimConfig,
     Part,
@@ -39,11 +40,17 @@ class RunConfig(Part):
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Version of the format of this config.")
     name: Annotated[str, StringConstraints(pattern=RUN_NAME_PATTERN)] = Field(description=RUN_NAME_RULE + ".")
     note: str = Field("", max_length=10_000, description="What this run is for, in your words.")
+    task: Literal["classify", "mlm"] = Field(
+        "classify",
+        description="classify: learn to label texts; mlm: masked-language modelling, go on learning the language from "
+        "texts without labels, as a base for later runs.",
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Decides the order of examples, dropout and new weights.")
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
+    mask: MaskConfig = MaskConfig()
     loss: LossConfig = LossConfig()
     adversarial: AdversarialConfig = AdversarialConfig()
     stop: StopConfig = StopConfig()
@@ -54,6 +61,24 @@ class RunConfig(Part):
         if "\0" in self.data.source + self.model.base:
             raise ValueError("a source or base contains a NUL character; take it out")
         return self
+
+    @model_validator(mode="after")
+    def _fields_are_of_the_task(self) -> RunConfig:
+        for name in OF_OTHER_TASK[self.task]:
+            if (value := attrgetter(name)(self)) not in (None, FIELDS[name].default):
+                raise ValueError(f"{name} is '{value}', which means nothing for the task {self.task}; take it out")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """What picks the best weights, as in StopConfig."""
+        return "loss" if self.task == "mlm" else self.stop.metric
+
+
+OF_OTHER_TASK = {
+    "classify": ("data.avoid",),
+    "mlm": ("data.extra", "augment.steps", "model.head", "loss.name"),
+}
 
 
 def make_config(values: dict[str, Any]) -> RunConfig:

@@ -16,8 +16,9 @@ from pipeline.sources import PROJECT_ROOT
 log = logging.getLogger(__name__)
 
 
-def keep_environment(run: Run, splits: Splits, device: str) -> None:
-    """Write environment.json at the first start. Later: warn of other threads, refuse other data.
+def keep_environment(run: Run, splits: Splits, device: str, about: str = "") -> None:
+    """Write environment.json at the first start, with what else should be told `about` the run. Later: warn of other
+    threads, refuse other data.
 
     Raises: RunError when the data are no longer those the run began with.
     """
@@ -25,7 +26,9 @@ def keep_environment(run: Run, splits: Splits, device: str) -> None:
 
     recorded = run.environment()
     if not recorded:
-        write_json(run.folder / "environment.json", describe_environment(splits, device))
+        write_json(run.folder / "environment.json", describe_environment(splits, device) | {"about": about})
+        if about:
+            log.info("%s", about)
         return
     if recorded["threads"] != torch.get_num_threads():
         log.warning(

@@ -23,13 +23,15 @@ from filelock import FileLock, Timeout
 
 from pipeline.augmentation import COPIES_FILE, augmented, check_augmentation
 from pipeline.config import RunConfig
-from pipeline.data import Splits, load_splits, slug
+from pipeline.data import Splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.objectives import make_objective
+from pipeline.pretraining import about_head
 from pipeline.progress import Progress, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
+from pipeline.unlabelled import load_examples
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +73,11 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     from pipeline.training import EvaluationResult, prepare_training
 
     config = run.config
-    splits = load_splits(config.data)
+    splits = load_examples(config)
     device = choose_device(config.hardware.device)
     with device_lock(str(device), stop):
         splits = augmented(splits, config, run.folder / COPIES_FILE)
-        keep_environment(run, splits, str(device))
+        keep_environment(run, splits, str(device), about_head(config))
         for what, counts in {"Added to train": splits.added, "Left out": splits.dropped}.items():
             if counts:
                 log.info("%s: %s.", what, ", ".join(f"{n:,} {why}" for why, n in counts.items()))
@@ -92,8 +94,9 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
             run.append_metrics(metrics_line(result))
             if isinstance(result, EvaluationResult) and result.is_best:
                 save_model(training.evaluated_model, tokenizer, run.best_folder)
-                path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
-                save_predictions(path, splits.validation, result.logits, splits.label_names)
+                if result.logits is not None:
+                    path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
+                    save_predictions(path, splits.validation, result.logits, splits.label_names)
             progress.note(training, result)
             if stop.is_set():
                 progress.change("stopping")
@@ -190,9 +193,10 @@ def check_startable(config: RunConfig) -> Splits:
         from pipeline.models import choose_device
 
         choose_precision(hardware.precision, choose_device(hardware.device))
-    splits = load_splits(config.data)
-    check_augmentation(config.augment, splits.label_names)
-    make_objective(config.loss, splits.label_names, splits.train["label_id"].to_numpy())
+    splits = load_examples(config)
+    if config.task == "classify":
+        check_augmentation(config.augment, splits.label_names)
+        make_objective(config.loss, splits.label_names, splits.train["label_id"].to_numpy())
     return splits
 
 

@@ -88,12 +88,68 @@ def _load_classifier(base: str, device: torch.device, model_config: PretrainedCo
     if keep_head:
         return _load_weights(AutoModelForSequenceClassification, base, device, config=model_config)
     encoder: Any = _load_weights(AutoModel, base, device).base_model
-    model = AutoModelForSequenceClassification.from_config(
+    return _on_encoder(AutoModelForSequenceClassification, encoder, model_config)
+
+
+def _on_encoder(auto_class: Any, encoder: Any, model_config: PretrainedConfig) -> Any:
+    """A new head, on the weights of an encoder."""
+    model = auto_class.from_config(
         model_config, dtype=encoder.dtype, attn_implementation=encoder.config._attn_implementation
-    ).to(device)
+    ).to(encoder.device)
     # Some heads do without the encoder's pooler, which AutoModel always brings: its surplus is left out.
     model.base_model.load_state_dict(encoder.state_dict(), strict=False)
     return model
+
+
+def load_language_model(
+    config: ModelConfig, device: torch.device
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An encoder with a head that fills masks, in fp32, with what is frozen for good frozen, and its tokenizer.
+
+    A base without such a head gets one: a new layer, drawn from torch's current seed, and its own embeddings turned
+    round (they stay tied). An encoder's pooler takes no part, but stays with it for the head of a later run.
+
+    Raises: ModelError naming the base and what to do.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+
+    tokenizer = load_tokenizer(config.base)
+    found = _from_pretrained(AutoConfig, config.base)
+    model_config = encoder_config_of(found)
+    _refuse_without_masks(config.base, model_config, tokenizer)
+    if config.dropout is not None:
+        _set_dropout(model_config, config.dropout)
+    encoder: Any = _load_weights(AutoModel, config.base, device).base_model
+    if _has_masked_lm_head(found):
+        model: Any = _load_weights(AutoModelForMaskedLM, config.base, device, config=model_config)
+    else:
+        model = _on_encoder(AutoModelForMaskedLM, encoder, model_config)
+    if getattr(encoder, "pooler", None):
+        model.base_model.pooler = encoder.pooler
+    if config.freeze != "none":
+        freeze(model, config)
+    return model, tokenizer
+
+
+def _refuse_without_masks(base: str, model_config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    lacks = {
+        "its family has no head for it": model_config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        "its tokenizer has no mask": tokenizer.mask_token_id is None,
+        "its tokenizer does not tell which pieces make a word": not tokenizer.is_fast,
+    }
+    if lack := next((lack for lack, is_so in lacks.items() if is_so), None):
+        raise ModelError(
+            f"'{base}' cannot learn by masked-language modelling: {lack}. Choose another, such as bert-base-uncased."
+        )
+
+
+def has_masked_lm_head(base: str) -> bool:
+    """Do its weights have a head that fills masks? Raises: ModelError."""
+    from transformers import AutoConfig
+
+    return _has_masked_lm_head(_from_pretrained(AutoConfig, base))
 
 
 def load_classifier(base: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -115,7 +171,7 @@ def load_masked_lm(base: str, device: torch.device) -> tuple[PreTrainedModel, Pr
     from transformers import AutoConfig, AutoModelForMaskedLM
 
     model_config = _from_pretrained(AutoConfig, base)
-    if not any(name.endswith("ForMaskedLM") for name in model_config.architectures or []):
+    if not _has_masked_lm_head(model_config):
         return None
     return _load_weights(AutoModelForMaskedLM, base, device, config=model_config).eval(), load_tokenizer(base)
 
@@ -189,6 +245,10 @@ def _is_encoder(model_config: PretrainedConfig) -> bool:
 
 def _has_trained_head(model_config: PretrainedConfig) -> bool:
     return "ForSequenceClassification" in str(model_config.architectures)
+
+
+def _has_masked_lm_head(model_config: PretrainedConfig) -> bool:
+    return any(name.endswith("ForMaskedLM") for name in model_config.architectures or [])
 
 
 def _set_dropout(model_config: PretrainedConfig, dropout: float) -> None:

@@ -22,6 +22,7 @@ from pipeline.onnx_forward import Forward, onnx_forward
 from pipeline.sources import Place, find_model
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MODELS_KEPT = 2                 # loaded at once; the one used longest ago goes first
@@ -53,12 +54,15 @@ def predict_logits(model: PreTrainedModel, encoded: Encoded, forward: Forward | 
 
     forward = forward or by_torch
     device = model.device
-    max_tokens = TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
     logits = np.zeros((len(encoded), len(label_names_of(model.config))), np.float32)
     with torch.no_grad():           # not inference_mode: what a model caches meanwhile (RoPE) is trained with later
-        for rows in micro_batches(np.arange(len(encoded)), encoded.lengths, max_tokens):
+        for rows in micro_batches(np.arange(len(encoded)), encoded.lengths, tokens_per_batch(device)):
             logits[rows] = forward(encoded.batch(rows, device))
     return logits
+
+
+def tokens_per_batch(device: torch.device) -> int:
+    return TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
 
 
 class Predictor:

@@ -109,9 +109,10 @@ def before_and_best(runs: Sequence[Run]) -> Block:
     rows = []
     for run in runs:
         first, best = first_and_best(run)
-        n = sum(label["support"] for label in best["per_label"].values()) if best else None
+        n = sum(label["support"] for label in best.get("per_label", {}).values()) if best else None
         cells = [
-            number(line[name]) if line else "" for name in ("loss", "accuracy", "macro_f1") for line in (first, best)
+            number(line[name]) if line and name in line else ""
+            for name in ("loss", "accuracy", "macro_f1") for line in (first, best)
         ]
         rows.append([run.name, count(n) if n else "", *cells, count(best["step"]) if best else ""])
     return table(say("runs.before_and_best"), [column("run"), *columns("number", *numbers)], rows)
@@ -125,7 +126,7 @@ def cautions(runs: Sequence[Run]) -> list[Block]:
         found.append(say("runs.other_examples"))
     for run in runs:
         first, best = first_and_best(run)
-        metric = run.config.stop.metric
+        metric = run.config.metric
         if first and best and metric in first and is_better(metric, first[metric], best[metric]):
             found.append(say("runs.worse", run=run.name, metric=metric_words(metric)))
     return [text(words, "problem") for words in found]
@@ -218,9 +219,11 @@ def detail_blocks(run: Run | None) -> list[Block]:
     """The figures of one run's best model on validation, and on test where somebody has asked for them."""
     if run is None:
         return [text(say("runs.tick"), "hint")]
-    _, best = first_and_best(run)
+    first, best = first_and_best(run)
     if best is None:
         blocks = [text(say("runs.no_figures"), "hint")]
+    elif run.config.task == "mlm":
+        blocks = mlm_blocks(run, first or best, best)
     else:
         blocks = figures("validation", best)
     if predictions := test_predictions(run):
@@ -269,6 +272,18 @@ def test_sentence(predictions: Predictions) -> str:
     n = len(predictions.gold_ids)
     accuracy = accuracy_estimate(int((predictions.logits.argmax(axis=1) == predictions.gold_ids).sum()), n)
     return say("runs.on_test", n=count(n), accuracy=accuracy, macro_f1=macro_f1_estimate(predictions))
+
+
+def mlm_blocks(run: Run, first: dict[str, Any], best: dict[str, Any]) -> list[Block]:
+    """How well masks are filled, before the first step and at the best one, and what should be known of that."""
+    heads = [column("what"), *columns("number", "before", "best")]
+    rows = [
+        [say(f"metrics.{name}"), *(number(line[name]) for line in (first, best))]
+        for name in ("perplexity", "masked_accuracy")
+    ]
+    found = table(say("runs.masked", n=count(best["masked"])), heads, rows)
+    about = run.environment().get("about")
+    return [found, *([text(about, "note")] if about else []), text(say("runs.as_base"), "note")]
 
 
 def figures(split: str, metrics: dict[str, Any]) -> list[Block]:
