@@ -36,8 +36,10 @@ class Gradients:
     accelerator: Accelerator
     micro_batch_tokens: int     # pieces of a step have at most so many; halved where they do not fit in memory
 
-    def compute(self, rows: np.ndarray) -> float:
-        """Compute those of one step, for weights that have none yet. Returns its loss, the mean over its examples.
+    def compute(self, rows: np.ndarray, num_examples: int) -> float:
+        """Compute those of a step of so many examples, for weights that have none yet. Returns its loss, their mean.
+
+        Args: rows: the step's, or a part of them, (B,); the gradients and losses of its parts add up to the step's.
 
         Where memory does not suffice, begins anew with pieces of half the size, from then on.
 
@@ -48,7 +50,7 @@ class Gradients:
         random = random_state()
         buffers = [buffer.clone() for buffer in self.model.buffers()]       # among them statistics of a batch norm
         try:
-            return self._add_pieces(rows)
+            return self._add_pieces(rows, num_examples)
         except RuntimeError as exception:
             longest = self.train.encoded.lengths[rows].max()
             if not should_reduce_batch_size(exception) or self.micro_batch_tokens <= longest:
@@ -61,16 +63,16 @@ class Gradients:
         set_random_state(random)
         for buffer, before in zip(self.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
-        return self.compute(rows)
+        return self.compute(rows, num_examples)
 
-    def _add_pieces(self, rows: np.ndarray) -> float:
+    def _add_pieces(self, rows: np.ndarray, num_examples: int) -> float:
         import torch
 
         loss = 0.0
         for micro in micro_batches(rows, self.train.encoded.lengths, self.micro_batch_tokens):
             batch = self.train.encoded.batch(micro, self.model.device)
             gold_ids = torch.from_numpy(self.train.gold_ids[micro]).to(self.model.device)
-            share = partial(self._share, batch, gold_ids, len(rows))
+            share = partial(self._share, batch, gold_ids, num_examples)
             if self.attack.name == "none":
                 micro_loss = share()
                 self.accelerator.backward(micro_loss)

@@ -20,6 +20,7 @@ from pipeline.metrics import compute_metrics, is_better
 from pipeline.objectives import make_objective
 from pipeline.optimization import make_average, make_optimizer, make_scheduler
 from pipeline.predictor import predict_logits
+from pipeline.team import Team
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,6 +109,7 @@ class Training:
         )
         self.average: Any = make_average(model, config.optim.ema_decay) if config.optim.ema_decay else None
 
+        self.team = Team()
         self.step = 0
         self.seconds = 0.0
         self.evaluated_step = -1
@@ -149,7 +151,8 @@ class Training:
             freeze(self.model, self.config.model, self.step // self.steps_per_epoch)
         learning_rate = self.optimizer.param_groups[0]["lr"]
         rows = self._step_rows()
-        loss = self.gradients.compute(rows)
+        self.team.seed(self.config.seed, self.step)
+        loss = self.team.add_up(self.gradients.compute(self.team.part(rows), len(rows)), self.gradients)
         if not math.isfinite(loss):
             raise self._not_a_number("loss", loss, self.step + 1)
         grad_norm = self._update()
