@@ -93,6 +93,9 @@ class AugmentConfig(Part):
         return steps
 
 
+TRACKERS = ("trackio", "swanlab", "wandb", "tensorboard")
+
+
 def split_names(names: str) -> list[str]:
     """"a, b" to its names."""
     return [name.strip() for name in names.split(",") if name.strip()]

@@ -30,6 +30,7 @@ from pipeline.objectives import make_objective
 from pipeline.progress import Progress, logging_to, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
+from pipeline.tracking import Trackers
 
 if TYPE_CHECKING:
     from pipeline.training import EvaluationResult, Training
@@ -81,21 +82,18 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         splits = augmented(splits, config, run.folder / COPIES_FILE)
         let_helpers_join = held.enter_context(helpers(run, devices, stop))
         keep_environment(run, splits, str(devices[0]), len(devices))
-        for what, counts in {"Added to train": splits.added, "Left out": splits.dropped}.items():
-            if counts:
-                log.info("%s: %s.", what, ", ".join(f"{n:,} {why}" for why, n in counts.items()))
+        _log_counts(splits)
         progress.change("running")
         training, tokenizer = prepare_training(config, splits, splits.train, devices[0])
-        state = run.load_newest_state()
-        if state is not None:
-            training.load_state(state)
-            log.info("Going on from step %d.", training.step)
-        del state
+        _go_on(training, run)
         keep_freed_memory()
         let_helpers_join(training)
+        trackers = Trackers(run, training.step)
+        held.callback(trackers.finish)
         progress.begin(training)
         for result in training.results():
-            run.append_metrics(metrics_line(result))
+            run.append_metrics(line := metrics_line(result))
+            trackers.tell(line)
             if isinstance(result, EvaluationResult) and result.is_best:
                 _save_best(run, training, tokenizer, splits, result)
             progress.note(training, result)
@@ -108,6 +106,19 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         run.save_state(training.state())
         early = training.step < training.total_steps
         progress.change("finished", reason=f"No gain in {config.stop.patience} evaluations." if early else None)
+
+
+def _log_counts(splits: Splits) -> None:
+    for what, counts in {"Added to train": splits.added, "Left out": splits.dropped}.items():
+        if counts:
+            log.info("%s: %s.", what, ", ".join(f"{n:,} {why}" for why, n in counts.items()))
+
+
+def _go_on(training: Training, run: Run) -> None:
+    state = run.load_newest_state()
+    if state is not None:
+        training.load_state(state)
+        log.info("Going on from step %d.", training.step)
 
 
 def _save_best(run: Run, training: Training, tokenizer: Any, splits: Splits, result: EvaluationResult) -> None:

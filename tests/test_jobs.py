@@ -235,9 +235,7 @@ def test_resume_without_any_state_starts_from_step_0(run_root: Path, tiny_values
 
 
 @pytest.mark.parametrize("what", ["threads", "processes"])
-def test_another_number_of_threads_or_processes_is_a_warning_in_the_log(
-    run_root: Path, tiny_values: dict, what: str
-) -> None:
+def test_other_numbers_of_threads_or_processes_are_a_warning(run_root: Path, tiny_values: dict, what: str) -> None:
     run = create_run(make_config(tiny_values))
     carry_out(run)
     environment = json.loads((run.folder / "environment.json").read_text())

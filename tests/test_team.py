@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.team import Team
+from pipeline.team import ProcessLost, Team
 from tests.test_gradients import LOSSES, Changes
 from tests.test_training import make_training
 
@@ -46,3 +48,30 @@ def test_dropout_is_another_in_each_process_and_step_and_is_drawn_again_after_a_
     assert len({drawn(rank, step) for rank in (1, 2) for step in (0, 1)}) == 4
     assert drawn(1, 7) == drawn(1, 7)
     assert drawn(0, 7) != drawn(0, 7)      # the leader's go on, and are part of a saved state
+
+
+def test_gradients_and_losses_are_summed_and_what_no_process_used_keeps_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.ParameterDict({name: torch.nn.Parameter(torch.zeros(2)) for name in ("both", "other", "none")})
+    model["frozen"] = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
+    model["both"].grad = torch.tensor([1.0, 2.0])
+    gradients: Any = SimpleNamespace(model=model, micro_batch_tokens=64)
+
+    def all_gather(told: list[torch.Tensor], mine: torch.Tensor) -> None:
+        told[0].copy_(mine)
+        told[1].copy_(torch.tensor([0.25, 32, True, True, False]))      # the other: loss, tokens, which weights it used
+
+    monkeypatch.setattr(torch.distributed, "all_gather", all_gather)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda flat: flat.add_(torch.tensor([10.0, 10, 3, 4, 0, 0])))
+    assert Team(0, 2).add_up(0.5, gradients) == 0.75
+    assert gradients.micro_batch_tokens == 32       # one ran out of memory: all cut alike from here on
+    found = {name: weight.grad if weight.grad is None else weight.grad.tolist() for name, weight in model.items()}
+    assert found == {"both": [11, 12], "other": [3, 4], "none": None, "frozen": None}
+
+
+def test_a_connection_that_is_closed_means_a_lost_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: Any) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(torch.distributed, "all_gather", closed)
+    with pytest.raises(ProcessLost):
+        Team(0, 2).add_up(0.5, SimpleNamespace(model=torch.nn.Linear(1, 1), micro_batch_tokens=64))
