@@ -228,6 +228,39 @@ def _read_lines(path: Path) -> list[str]:
 
 
 @app.command()
+def calibrate(name: Name, remove: Annotated[bool, typer.Option("--remove", help="Undo it.")] = False) -> None:
+    """Fit a temperature to a run's validation split: how sure it says it is changes, no prediction does."""
+    from pipeline import calibration
+    from pipeline.catalog import load_run
+
+    run = load_run(name)
+    if remove:
+        calibration.remove_calibration(run)
+        print_json({"run": name, "temperature": 1.0})
+    else:
+        print_json({"run": name, **asdict(calibration.calibrate(run))})
+
+
+Members = Annotated[list[str], typer.Argument(help="Runs; of one alone, its kept states.", show_default=False)]
+
+
+@app.command()
+def ensemble(name: Name, members: Members) -> None:
+    """Make a run that answers with the mean of several models' probabilities, and measure it on validation."""
+    from pipeline.combining import make_ensemble
+
+    print_json(make_ensemble(name, members))
+
+
+@app.command()
+def average(name: Name, members: Members) -> None:
+    """Make a run with the mean of several models' weights, and measure it on validation."""
+    from pipeline.combining import average_weights
+
+    print_json(average_weights(name, members))
+
+
+@app.command()
 def runs() -> None:
     """List all runs, newest first: one JSON line each."""
     from pipeline.catalog import load_run, run_names

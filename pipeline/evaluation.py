@@ -37,7 +37,7 @@ def evaluate_run(
         index = examples.column_names.index("label_id")
         examples = examples.set_column(index, "label_id", [gold_ids])
         path = run.folder / "predictions" / slug(data.source) / f"{split}.parquet"
-        save_predictions(path, examples, logits, predictor.label_names)
+        save_predictions(path, examples, logits * np.float32(predictor.temperature), predictor.label_names)
     metrics = compute_metrics(logits, gold_ids, predictor.label_names)
     return {"run": run.name, "data": data.source, "split": split, "n": len(gold_ids), **metrics}
 

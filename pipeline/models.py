@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config_parts import ModelConfig
-from pipeline.exceptions import ModelError
+from pipeline.exceptions import ModelError, RunError
 from pipeline.heads import encoder_config_of, head_of, register_heads, with_head
 from pipeline.layers import freeze
 from pipeline.sources import find_model
@@ -16,6 +17,10 @@ from pipeline.sources import find_model
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+CALIBRATION_FILE = "calibration.json"     # beside the weights that it was fitted to
+ENSEMBLE_TYPE = "volta_ensemble"         # of config.json; transformers alone does not know it, and refuses to load one
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -64,6 +69,11 @@ def load_base_model(
     """
     from transformers import AutoConfig
 
+    if members_of(Path(find_model(config.base).location)):
+        raise ModelError(
+            f"'{config.base}' is several models that answer together, and has no weights to train further. "
+            "Choose one of its members, or average their weights into one model."
+        )
     tokenizer = load_tokenizer(config.base)
     found = _from_pretrained(AutoConfig, config.base)
     if not _is_encoder(encoder_config_of(found)):
@@ -213,7 +223,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """Save as Hugging Face files; a crash at any moment leaves the old weights or the new.
 
     The first save moves a whole new folder into place. Later ones replace only `model.safetensors`, in one rename,
-    because nothing else changes while a run trains.
+    because nothing else changes while a run trains. A temperature fitted to the old weights goes before them.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -221,11 +231,36 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     with open(temporary / "model.safetensors", "rb") as file:
         os.fsync(file.fileno())
     if folder.exists():
+        (folder / CALIBRATION_FILE).unlink(missing_ok=True)
         os.replace(temporary / "model.safetensors", folder / "model.safetensors")
         shutil.rmtree(temporary)
     else:
         tokenizer.save_pretrained(temporary)
         os.replace(temporary, folder)
+
+
+def temperature_of(folder: Path) -> float:
+    """What the logits of the model in this folder are divided by; 1 unless it was calibrated. Raises: RunError."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        return 1.0
+    try:
+        temperature = float(json.loads(path.read_bytes())["temperature"])
+    except (ValueError, KeyError, TypeError):
+        temperature = 0.0
+    if not 0 < temperature < float("inf"):
+        raise RunError(f"{path} holds no temperature above 0. Remove it, or calibrate the run anew.")
+    return temperature
+
+
+def members_of(folder: Path) -> list[Path]:
+    """The folders of the models that answer together as this one; none for an ordinary model."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        names = config["members"] if config["model_type"] == ENSEMBLE_TYPE else []
+    except (OSError, ValueError, KeyError, TypeError):      # told by whoever loads it
+        return []
+    return [folder / "members" / str(number) for number in range(len(names))]
 
 
 def _is_encoder(model_config: PretrainedConfig) -> bool:

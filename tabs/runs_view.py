@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.compare import accuracy_estimate, compare, macro_f1_estimate
+from pipeline.calibration import read_calibration
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics, is_better
+from pipeline.models import CALIBRATION_FILE
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
@@ -155,6 +157,11 @@ def when_written(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
+def when_predicted(run: Run, path: Path) -> tuple[int, ...]:
+    """Changes with a file of predictions, and with the temperature that their logits are divided by."""
+    return *when_written(path), *when_written(run.best_folder / CALIBRATION_FILE)
+
+
 def differences_table(runs: Sequence[Run]) -> Block:
     """The fields of the config in which the runs differ, name and note aside."""
     first, *others = (run.config for run in runs)
@@ -226,6 +233,8 @@ def detail_blocks(run: Run | None) -> list[Block]:
         blocks = mlm_blocks(run, first or best, best)
     else:
         blocks = figures("validation", best)
+    if calibration := read_calibration(run):
+        blocks.insert(0, text(say("runs.calibrated", x=calibration, n=count(calibration.n)), "note"))
     if predictions := test_predictions(run):
         metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
         return [text(test_sentence(predictions)), *blocks, *figures("test", metrics)]
@@ -235,23 +244,25 @@ def detail_blocks(run: Run | None) -> list[Block]:
 def test_predictions(run: Run) -> Predictions | None:
     """What the best model says about test, where somebody has asked since it was saved."""
     path = _test_path(run)
-    return _read_predictions(path, when_written(path)) if path else None
+    return _read_predictions(path, when_predicted(run, path)) if path else None
 
 
 def test_value(run: Run) -> float | None:
     """On test, the metric that the run selects on: it stands beside its best on validation."""
     path = _test_path(run)
-    return _test_value(path, when_written(path), run.config.stop.metric) if path else None
+    return _test_value(path, when_predicted(run, path), run.config.stop.metric) if path else None
 
 
 def _test_path(run: Run) -> Path | None:
-    path, weights = predictions_path(run, "test"), run.best_folder / "model.safetensors"
-    asked = path.exists() and weights.exists() and path.stat().st_mtime >= weights.stat().st_mtime
+    path, best = predictions_path(run, "test"), run.best_folder
+    # An ensemble has no weights beside its config, which is written last.
+    model = next((file for file in (best / "model.safetensors", best / "config.json") if file.exists()), None)
+    asked = model and path.exists() and path.stat().st_mtime >= model.stat().st_mtime
     return path if asked else None
 
 
 @lru_cache(maxsize=4)       # texts and all
-def _read_predictions(path: Path, written: tuple[int, int]) -> Predictions | None:
+def _read_predictions(path: Path, written: tuple[int, ...]) -> Predictions | None:
     try:
         return read_predictions(path)
     except RunError:        # damaged: as if nobody had asked
@@ -259,7 +270,7 @@ def _read_predictions(path: Path, written: tuple[int, int]) -> Predictions | Non
 
 
 @lru_cache(maxsize=1024)
-def _test_value(path: Path, written: tuple[int, int], metric: str) -> float | None:
+def _test_value(path: Path, written: tuple[int, ...], metric: str) -> float | None:
     predictions = _read_predictions(path, written)
     if predictions is None:
         return None
