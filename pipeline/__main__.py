@@ -144,6 +144,14 @@ def resume(name: Name, detach: Detach = False) -> None:
         _end(carry_out(run), run)
 
 
+@app.command(hidden=True)
+def join(name: Name, rank: int, size: int, meeting_point: Path) -> None:
+    """Compute along with the process that carries out a run, which starts this one."""
+    from pipeline import processes
+
+    raise typer.Exit(processes.join(name, rank, size, meeting_point))
+
+
 @app.command()
 def sweep(
     file: Annotated[
@@ -254,6 +262,39 @@ def _read_lines(path: Path) -> list[str]:
         raise ConfigError(f"{path} is not UTF-8 (byte {exception.start}). Convert it to UTF-8 first.") from None
     # Not splitlines(), which also cuts at form feeds and Unicode's own line ends: texts from the web have them inside.
     return [line for line in re.split(r"\r\n|\r|\n", content) if line.strip()]
+
+
+@app.command()
+def calibrate(name: Name, remove: Annotated[bool, typer.Option("--remove", help="Undo it.")] = False) -> None:
+    """Fit a temperature to a run's validation split: how sure it says it is changes, no prediction does."""
+    from pipeline import calibration
+    from pipeline.catalog import load_run
+
+    run = load_run(name)
+    if remove:
+        calibration.remove_calibration(run)
+        print_json({"run": name, "temperature": 1.0})
+    else:
+        print_json({"run": name, **asdict(calibration.calibrate(run))})
+
+
+Members = Annotated[list[str], typer.Argument(help="Runs; of one alone, its kept states.", show_default=False)]
+
+
+@app.command()
+def ensemble(name: Name, members: Members) -> None:
+    """Make a run that answers with the mean of several models' probabilities, and measure it on validation."""
+    from pipeline.combining import make_ensemble
+
+    print_json(make_ensemble(name, members))
+
+
+@app.command()
+def average(name: Name, members: Members) -> None:
+    """Make a run with the mean of several models' weights, and measure it on validation."""
+    from pipeline.combining import average_weights
+
+    print_json(average_weights(name, members))
 
 
 @app.command()

@@ -12,18 +12,21 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from pipeline.config_parts import (
+    TRACKERS,
     AdversarialConfig,
     AugmentConfig,
     DataConfig,
     HardwareConfig,
     LossConfig,
+    MaskConfig,
     ModelConfig,
     OptimConfig,
     Part,
     StopConfig,
+    split_names,
 )
 from pipeline.exceptions import ConfigError
 
@@ -41,21 +44,58 @@ class RunConfig(Part):
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Version of the format of this config.")
     name: Annotated[str, StringConstraints(pattern=RUN_NAME_PATTERN)] = Field(description=RUN_NAME_RULE + ".")
     note: str = Field("", max_length=10_000, description="What this run is for, in your words.")
+    task: Literal["classify", "mlm"] = Field(
+        "classify",
+        description="classify: learn to label texts; mlm: masked-language modelling, go on learning the language from "
+        "texts without labels, as a base for later runs.",
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Decides the order of examples, dropout and new weights.")
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
+    mask: MaskConfig = MaskConfig()
     loss: LossConfig = LossConfig()
     adversarial: AdversarialConfig = AdversarialConfig()
     stop: StopConfig = StopConfig()
     hardware: HardwareConfig = HardwareConfig()
+    track: str = Field(
+        "",
+        description="Trackers to tell of the run, with commas between: trackio, swanlab, wandb, tensorboard, where "
+        "installed. All stays on this machine, unless you are logged in to wandb or swanlab. Caution: swanlab writes "
+        "down the machine's name and the command line.",
+    )
+
+    @field_validator("track")
+    @classmethod
+    def _trackers_are_known(cls, track: str) -> str:
+        if unknown := [name for name in split_names(track) if name not in TRACKERS]:
+            raise ValueError(f"there is no tracker '{unknown[0]}'; choose from: {', '.join(TRACKERS)}")
+        return track
 
     @model_validator(mode="after")
     def _names_have_no_nul(self) -> RunConfig:
         if "\0" in self.data.source + self.model.base:
             raise ValueError("a source or base contains a NUL character; take it out")
         return self
+
+    @model_validator(mode="after")
+    def _fields_are_of_the_task(self) -> RunConfig:
+        for name in OF_OTHER_TASK[self.task]:
+            if (value := attrgetter(name)(self)) not in (None, FIELDS[name].default):
+                raise ValueError(f"{name} is '{value}', which means nothing for the task {self.task}; take it out")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """What picks the best weights, as in StopConfig."""
+        return "loss" if self.task == "mlm" else self.stop.metric
+
+
+OF_OTHER_TASK = {
+    "classify": ("data.avoid",),
+    "mlm": ("data.extra", "augment.steps", "model.head", "loss.name"),
+}
 
 
 def make_config(values: dict[str, Any]) -> RunConfig:

@@ -13,7 +13,8 @@ import psutil
 
 from pipeline.augmentation import as_if_translated, augmented, check_augmentation
 from pipeline.config import RunConfig
-from pipeline.data import load_splits
+from pipeline.tracking import tracking_notes
+from pipeline.unlabelled import load_examples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,26 +45,29 @@ class Plan:
     peak_memory_bytes: int
     seconds_per_step: float
     seconds: float                              # of all steps and evaluations; loading and saving come on top
+    notes: list[str]                            # what is not as one may expect, a sentence each
 
 
 def make_plan(config: RunConfig) -> Plan:
     """Load everything as the run would, take a few steps, and throw the result away. Raises: as the run would."""
     from pipeline.hardware import choose_precision, keep_freed_memory
-    from pipeline.models import choose_device
     from pipeline.optimization import warmup_steps
+    from pipeline.processes import process_devices
     from pipeline.training import is_evaluated, prepare_training
 
-    splits = load_splits(config.data)
+    splits = load_examples(config)
     check_augmentation(config.augment, splits.label_names)
     splits = augmented(splits, config, translate=as_if_translated)
-    device = choose_device(config.hardware.device)
+    devices = process_devices(config.hardware)
+    device = devices[0]
     free_memory = _free_memory(device)
     whole = config.model.model_copy(update={"unfreeze_each_epoch": 0})      # the last epochs are the longest
-    training, _ = prepare_training(
-        config.model_copy(update={"model": whole}), splits, _sample(splits.train, config.seed), device
-    )
+    sample = _sample(splits.train, config.seed)
+    training, _ = prepare_training(config.model_copy(update={"model": whole}), splits, sample, device)
     keep_freed_memory()
-    steps_per_epoch = math.ceil(splits.train.num_rows / config.optim.batch_size)
+    # A text may be cut into several inputs.
+    inputs = len(training.train.encoded) * splits.train.num_rows // sample.num_rows
+    steps_per_epoch = math.ceil(inputs / config.optim.batch_size)
     steps = steps_per_epoch * config.optim.epochs
     evaluations = sum(is_evaluated(step, steps_per_epoch, config.stop.evaluate_every) for step in range(steps + 1))
     seconds_per_step = _seconds_per_step(training)
@@ -95,7 +99,13 @@ def make_plan(config: RunConfig) -> Plan:
         seconds_per_step=seconds_per_step,
         seconds=steps * seconds_per_step + evaluations * _seconds_per_evaluation(training),
         peak_memory_bytes=_peak_memory(device),
+        notes=[*_share_note(len(devices)), *tracking_notes(config.track)],
     )
+
+
+def _share_note(num_processes: int) -> list[str]:
+    measured = f"Time and memory are those of one process; {num_processes} will share the examples of each step."
+    return [measured] if num_processes > 1 else []
 
 
 def _sample(train: pa.Table, seed: int) -> pa.Table:
@@ -118,14 +128,14 @@ def _seconds_per_step(training: Training) -> float:
 
 
 def _seconds_per_evaluation(training: Training) -> float:
-    from pipeline.predictor import predict_logits
-
-    encoded = training.validation.encoded
-    rows = np.linspace(0, len(encoded) - 1, min(MEASURED_TEXTS, len(encoded))).round().astype(int)
+    num_texts = len(training.validation.encoded)
+    rows = np.linspace(0, num_texts - 1, min(MEASURED_TEXTS, num_texts)).round().astype(int)
+    some = training.validation.take(rows)
     training.model.eval()
+    some.take(np.arange(1)).evaluate(training.model)        # imports what metrics need
     started = time.perf_counter()
-    predict_logits(training.model, encoded.take(rows))
-    return (time.perf_counter() - started) * len(encoded) / len(rows)
+    some.evaluate(training.model)
+    return (time.perf_counter() - started) * num_texts / len(rows)
 
 
 def _free_memory(device: torch.device) -> int:

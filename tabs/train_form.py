@@ -21,7 +21,9 @@ from reports.words import say, translate
 
 FIRST_PRESET, FIRST_BUDGET = "quick", "full"
 MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups
-GROUPS = ("optim", "loss", "adversarial", "stop", "data", "augment", "model", "hardware", "other")    # other: no prefix
+GROUPS = (       # other: without a prefix
+    "optim", "mask", "loss", "adversarial", "stop", "data", "augment", "model", "hardware", "other",
+)  # fmt: skip
 NOT_ASKED = ("schema_version",)
 
 

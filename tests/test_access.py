@@ -12,7 +12,7 @@ from tabs.diagnose_tab import examine, run_remedy, try_remedies
 from tabs.judge_form import remove_fix, save_fix, save_judgement
 from tabs.predict_file import predict_upload
 from tabs.run_panel import resume_run, stop_run
-from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note, zip_run
+from tabs.runs_tab import bring_in, calibrate_run, delete_for_good, show_test, write_note, zip_run
 from tabs.train_form import form_fields, preset_values
 from tabs.train_tab import keep_upload, plan_run, report_data, show_copies, start_run
 
@@ -70,6 +70,7 @@ def test_no_handler_does_anything_for_a_visitor(
         list(plan_run(profile, "quick", "full", *form))[-1][0],
         list(predict_upload(profile, str(upload), "", "utf-8", "sst2-minilm"))[-1][0],
         list(show_test(profile, "sst2-minilm"))[-1],
+        list(calibrate_run(profile, "sst2-minilm"))[-1],
         bring_in(profile, str(upload)),
         zip_run(profile, "sst2-minilm")[1],
         write_note(profile, "sst2-minilm", "mine")[0],
@@ -82,7 +83,7 @@ def test_no_handler_does_anything_for_a_visitor(
         list(try_remedies(profile, "run/sst2-minilm"))[-1],
         list(run_remedy(profile, {"remedy": 0}, "preset/quick", {"subject": "preset/quick"}))[-1],
     ]
-    assert len(answers) == 19
+    assert len(answers) == 20
     assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
     assert started == []
     assert not run_root.exists()
