@@ -12,19 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.budgets import BUDGET_HELP, budget_fields, tell_fields
+from pipeline.budgets import BUDGET_HELP
 from pipeline.command import print_json, run_command
 from pipeline.config import (
     FIELDS,
-    RunConfig,
     all_presets,
     make_config,
     preset_names,
-    read_config,
-    read_preset,
-    set_field,
 )
 from pipeline.exceptions import ConfigError, WorkbenchError
+from pipeline.request import assigned, requested_config
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -48,7 +45,7 @@ def train(
     detach: Detach = False,
 ) -> None:
     """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
-    run_config = _requested_config(name, preset, config, budget, set_ or [])
+    run_config = requested_config(name, preset, config, budget, set_ or [])
     from pipeline.catalog import create_run
     from pipeline.jobs import carry_out, check_startable, start_detached
     from pipeline.stand_ins import refuse_what_is_lacking
@@ -68,7 +65,7 @@ def plan(
     preset: Preset = None, config: Config = None, budget: Budget = "full", set_: Assignments = None
 ) -> None:
     """Say what a run would do and take: rows, steps, parameters, memory, time from a few real steps. Keeps nothing."""
-    run_config = _requested_config("plan", preset, config, budget, set_ or [])
+    run_config = requested_config("plan", preset, config, budget, set_ or [])
     from pipeline.plan import make_plan
     from pipeline.stand_ins import refuse_what_is_lacking
 
@@ -79,41 +76,11 @@ def plan(
 @app.command()
 def augment(preset: Preset = None, config: Config = None, set_: Assignments = None) -> None:
     """Show ten training examples beside the changed copies that `augment.steps` makes of them. Keeps nothing."""
-    run_config = _requested_config("augment", preset, config, "full", set_ or [])
+    run_config = requested_config("augment", preset, config, "full", set_ or [])
     from pipeline.augmentation import preview
 
     for pair in preview(run_config):
         print_json(pair._asdict())
-
-
-def _requested_config(
-    name: str | None, preset: str | None, path: Path | None, budget: str, assignments: list[str]
-) -> RunConfig:
-    if preset and path:
-        raise ConfigError("--preset and --config were both given. Give one of them; --set changes single fields.")
-    values: dict[str, Any] = read_config(path).model_dump() if path else {}
-    if preset:
-        values = {**read_preset(preset), "note": ""}        # its note is on the preset, not on this run
-    usual, assigned = make_config({"name": "unnamed", **values}), _assigned(assignments)
-    changed = {field: value for field, value in budget_fields(usual, budget).items() if field not in assigned}
-    if changed:
-        print(f"Budget {budget}: {tell_fields(usual, changed)}.", file=sys.stderr)
-    for field, value in {**changed, **assigned}.items():
-        set_field(values, field, value)
-    if name is not None:
-        values["name"] = name
-    return make_config(values)
-
-
-def _assigned(assignments: list[str]) -> dict[str, str]:
-    """Values as texts, by the dotted names of their fields."""
-    pairs = {}
-    for assignment in assignments:
-        field, separator, value = assignment.partition("=")
-        if not separator:
-            raise ConfigError(f"--set expects FIELD=VALUE; found '{assignment}'. For example: --set optim.epochs=2.")
-        pairs[field] = value
-    return pairs
 
 
 @app.command()
@@ -169,7 +136,7 @@ def sweep(
     from pipeline.experiments import requested_experiment
     from pipeline.jobs import stop_signals
 
-    experiment = requested_experiment(file, name, budget, _assigned(set_ or []))
+    experiment = requested_experiment(file, name, budget, assigned(set_ or []))
     if stop:
         sweeping.stop_sweep(experiment.name)
     elif detach:

@@ -141,7 +141,8 @@ def requested_experiment(
         own = {"name": name or experiment.name, "set": {**experiment.set, **(fields or {})}}
         experiment = Experiment.model_validate(experiment.model_dump(exclude={"runs"}) | own)
         experiment = _within_budget(experiment, budget, fields or {})
-    refuse_what_is_lacking(given if is_preset else None, *(member.config for member in members_of(experiment)))
+    configs = [member.config for member in members_of(experiment)]
+    refuse_what_is_lacking(given if is_preset else None, *configs, asked=fields or ())
     return experiment
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,12 +49,18 @@ def hub_answers() -> bool:
     return False
 
 
-def refuse_what_is_lacking(preset: str | None, *configs: RunConfig) -> None:
-    """Raises: ConfigError with what to add to the command; no other model is taken without being asked for."""
+def refuse_what_is_lacking(preset: str | None, *configs: RunConfig, asked: Collection[str] = ()) -> None:
+    """Raises: ConfigError with what to add to the command; no other model is taken without being asked for.
+
+    Args:
+        asked: fields that were asked for already.
+    """
     if preset is None or not (found := find_stand_ins(preset, *configs)).lacking:
         return
-    added = " ".join(f"--set {shlex.quote(f'{name}={value}')}" for name, value in found.fields.items())
+    fields = {name: value for name, value in found.fields.items() if name not in asked}
+    added = " ".join(f"--set {shlex.quote(f'{name}={value}')}" for name, value in fields.items())
     raise ConfigError(
-        f"The preset '{preset}' needs {', '.join(found.lacking)} from the Hub, which is out of reach. To train on what "
-        f"is on this machine instead, add: {added}"
+        f"The preset '{preset}' needs {', '.join(found.lacking)} from the Hub, which is out of reach. "
+        + (f"To train on what is on this machine instead, add: {added}" if added else
+           f"While there is a network, type: python -m pipeline fetch {' '.join(found.lacking)}")
     )

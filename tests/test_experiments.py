@@ -182,7 +182,7 @@ def test_what_is_asked_for_holds_for_all_runs_and_a_budget_for_each_where_nothin
 
 
 def test_a_preset_that_was_begun_goes_on_as_it_was_begun(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.experiments.refuse_what_is_lacking", lambda *_: None)
+    monkeypatch.setattr("pipeline.experiments.refuse_what_is_lacking", lambda *_, **__: None)
     save_experiment(requested_experiment("scibert-and-companions", budget="quick"))
     begun = requested_experiment("scibert-and-companions")
     assert {member.config.optim.epochs for member in members_of(begun)} == {2}

@@ -61,6 +61,7 @@ def test_every_preset_says_what_to_expect_and_leaves_the_name_to_the_user(preset
 
 
 @pytest.mark.parametrize("preset, runs", [
+    ("mlm-then-finetune", ["mlm", "finetune"]),
     ("scibert-and-companions", ["scibert-focal", "bert-ce", "roberta-weighted", "deberta-ce", "scibert-ce"]),
 ])
 def test_a_preset_of_several_runs_is_an_experiment_and_train_says_how_it_is_carried_out(
@@ -74,6 +75,16 @@ def test_a_preset_of_several_runs_is_an_experiment_and_train_says_how_it_is_carr
     assert str(caught.value) == (
         f"The preset '{preset}' is several runs. Carry them out with: python -m pipeline sweep {preset}."
     )
+
+
+def test_masked_words_come_first_and_the_fine_tuning_goes_on_from_them() -> None:
+    mlm, finetune = members_of(read_experiment_preset("mlm-then-finetune"))
+    assert (mlm.config.task, mlm.config.data.source, mlm.config.optim.epochs) == ("mlm", "imdb", 2)
+    assert (finetune.base_run, finetune.config.data.source) == (mlm.run, "sst2")
+    optim = finetune.config.optim
+    assert optim.learning_rate * optim.head_multiplier == 5e-5 == 2 * optim.learning_rate
+    assert (optim.layer_decay, optim.weight_decay, optim.warmup_steps) == (0.8, 0.01, 2)
+    assert finetune.config.data == make_config({**read_preset("end-to-end"), "name": "a"}).data
 
 
 def test_a_preset_is_one_run_or_several() -> None:

@@ -95,6 +95,15 @@ def test_an_experiment_of_presets_is_refused_before_any_of_its_runs() -> None:
     assert "add: --set model.base=all-MiniLM-L6-v2 --set optim.learning_rate=0.0001" in answer.stderr
 
 
+def test_what_nothing_stands_in_for_is_to_be_fetched() -> None:
+    local = ["--set", "model.base=all-MiniLM-L6-v2", "--set", "optim.learning_rate=1e-4"]
+    answer = volta("sweep", "mlm-then-finetune", *local, "--set", "data.source=starter")
+    assert answer.stderr.strip() == (
+        "The preset 'mlm-then-finetune' needs imdb from the Hub, which is out of reach. While there is a network, "
+        "type: python -m pipeline fetch imdb"
+    )
+
+
 def test_an_experiment_with_the_local_model_begins_under_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline import sweeping
     from pipeline.experiments import save_experiment
