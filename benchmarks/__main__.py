@@ -23,6 +23,7 @@ MINUTES = {
     "beside": 7,
     "insight": 30,
     "memory": 5,
+    "titles": 2,
     "spinning": 6,
     "crash": 8,
     "training_speed": 60,

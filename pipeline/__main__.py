@@ -14,12 +14,7 @@ import typer
 
 from pipeline.budgets import BUDGET_HELP
 from pipeline.command import print_json, run_command
-from pipeline.config import (
-    FIELDS,
-    all_presets,
-    make_config,
-    preset_names,
-)
+from pipeline.config import FIELDS, all_presets, make_config, preset_names
 from pipeline.exceptions import ConfigError, WorkbenchError
 from pipeline.request import assigned, requested_config
 
@@ -61,9 +56,7 @@ def train(
 
 
 @app.command()
-def plan(
-    preset: Preset = None, config: Config = None, budget: Budget = "full", set_: Assignments = None
-) -> None:
+def plan(preset: Preset = None, config: Config = None, budget: Budget = "full", set_: Assignments = None) -> None:
     """Say what a run would do and take: rows, steps, parameters, memory, time from a few real steps. Keeps nothing."""
     run_config = requested_config("plan", preset, config, budget, set_ or [])
     from pipeline.plan import make_plan
