@@ -148,11 +148,13 @@ def diagnose(
     from analysis.diagnosis import conclude, examine, try_in_order
     from analysis.patient import patient_of
     from pipeline.__main__ import _requested_config
+    from pipeline.stand_ins import refuse_what_is_lacking
 
     if [name, config, preset].count(None) != 2:
         raise ConfigError("One thing is examined at a time. Give either a run, --config FILE or --preset NAME.")
     run = load_run(name) if name else None
-    examined = run.config if run else _requested_config("patient", preset, config, set_ or [])
+    examined = run.config if run else _requested_config("patient", preset, config, "full", set_ or [])
+    refuse_what_is_lacking(preset, examined)
     checks = []
     for check in examine(patient_of(examined, run)):
         print(f"{'fine' if check.is_fine else check.symptom}: {check.told}", file=sys.stderr)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from types import UnionType
@@ -121,19 +123,32 @@ def read_config(path: Path) -> RunConfig:
     return make_config(values)
 
 
+@cache
+def all_presets() -> dict[str, dict[str, Any]]:
+    """The files in presets/ by name; one with "changes" is an experiment of several runs (`experiments.py`)."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(PRESETS_DIR.glob("*.json"))}
+
+
 def preset_names() -> list[str]:
-    return sorted(path.stem for path in PRESETS_DIR.glob("*.json"))
+    """Of those that are one run."""
+    return [name for name, values in all_presets().items() if "changes" not in values]
 
 
 def read_preset(name: str) -> dict[str, Any]:
     """The values of a preset: a RunConfig without its name; `note` says what it reproduces and what to expect.
 
-    Raises: ConfigError naming the presets there are.
+    Raises: ConfigError naming the presets there are, or the command for an experiment.
     """
-    if name not in preset_names():
-        raise ConfigError(f"There is no preset '{name}'. Choose one of: {', '.join(preset_names())}.")
-    values: dict[str, Any] = json.loads((PRESETS_DIR / f"{name}.json").read_text(encoding="utf-8"))
-    return values
+    if name in preset_names():
+        return deepcopy({key: value for key, value in all_presets()[name].items() if key != "local"})
+    if name in all_presets():
+        raise ConfigError(f"The preset '{name}' is several runs. Carry them out with: python -m pipeline sweep {name}.")
+    raise ConfigError(f"There is no preset '{name}'. Choose one of: {', '.join(preset_names())}.")
+
+
+def local_fields(preset: str) -> dict[str, Any]:
+    """Fields, by dotted name, that fit a preset to all-MiniLM-L6-v2 where its own model cannot be had."""
+    return {"model.base": "all-MiniLM-L6-v2", **all_presets()[preset].get("local", {})}
 
 
 def set_field(values: dict[str, Any], dotted_name: str, value: Any) -> None:

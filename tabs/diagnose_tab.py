@@ -19,6 +19,7 @@ from pipeline.runs import Run
 from reports.words import say
 from tabs.access import owner_only
 from tabs.diagnose_view import Found, evidence_blocks, tried_blocks, verdict_blocks
+from tabs.preset_view import stand_in
 from tabs.shared import (
     Block,
     CommandError,
@@ -30,7 +31,7 @@ from tabs.shared import (
     tab_heading,
     text,
 )
-from tabs.train_form import free_name
+from tabs.train_form import free_name, settings
 
 RUN, PRESET = "run", "preset"       # what a subject may be: "run/NAME" or "preset/NAME"
 TOLD = {"fine", *SYMPTOMS, *(remedy.title for remedy in IN_ORDER)}     # how a line of the command begins
@@ -62,7 +63,9 @@ def examine(profile: gr.OAuthProfile | None, subject: str) -> Iterator[tuple[lis
             yield [text(say("diagnose.examining"), "hint"), *told], [], None
         else:
             found = line
-    yield verdict_blocks(found), evidence_blocks(found), found
+    kind, _, name = subject.partition("/")
+    replaced = stand_in(name)[0] if kind == PRESET else []
+    yield [*replaced, *verdict_blocks(found)], evidence_blocks(found), found
 
 
 @owner_only(...)
@@ -90,7 +93,7 @@ def run_remedy(
     kind, _, name = subject.partition("/")
     mended = free_name(f"{name}-{remedy['title'].replace(' ', '-')}"[:56])
     changes = [f"--set={field}={'' if value is None else value}" for field, value in remedy["changes"].items()]
-    start = ["--preset", name] if kind == PRESET else ["--config", str(_run(name).folder / "run_config.json")]
+    start = _preset(name) if kind == PRESET else ["--config", str(_run(name).folder / "run_config.json")]
     process = begin_command(["train", *start, *changes, "--name", mended, "--detach"])
     yield [text(say("train.starting"), "note")]
     finish_command(process)
@@ -104,10 +107,15 @@ def _run(name: str) -> Run:
     return run
 
 
+def _preset(name: str) -> list[str]:
+    """Options of a command: the preset, with what it can run on here."""
+    return ["--preset", name, *settings(stand_in(name)[1])]
+
+
 def _diagnose(subject: str, *options: str) -> Iterator[str | Found]:
     """What the command says as it goes, then its answer. Raises: CommandError with the sentence it left on stderr."""
     kind, _, name = (subject or "").partition("/")
-    examined = ["--preset", name] if kind == PRESET else ["--", _run(name).name]
+    examined = _preset(name) if kind == PRESET else ["--", _run(name).name]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as answer:      # a pipe would have to be read meanwhile
         process = start_command(["diagnose", *options, *examined], module="analysis", stdout=answer, stderr=-1)
         last = ""

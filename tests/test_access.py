@@ -64,10 +64,10 @@ def test_no_handler_does_anything_for_a_visitor(
     answers = [
         *stop_run(profile, "some-run"),
         *resume_run(profile, "some-run"),
-        *(message for message, *_ in start_run(profile, "quick", *form)),
+        *(message for message, *_ in start_run(profile, "quick", "full", *form)),
         list(report_data(profile, *form))[-1],
         list(show_copies(profile, *form))[-1],
-        list(plan_run(profile, "quick", *form))[-1][0],
+        list(plan_run(profile, "quick", "full", *form))[-1][0],
         list(predict_upload(profile, str(upload), "", "utf-8", "sst2-minilm"))[-1][0],
         list(show_test(profile, "sst2-minilm"))[-1],
         list(calibrate_run(profile, "sst2-minilm"))[-1],

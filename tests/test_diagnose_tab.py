@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -53,6 +54,26 @@ def test_what_cannot_be_examined_is_one_sentence(run_root: Path) -> None:
     create_run(make_config({"name": "lost", "data": {"source": "nowhere-at-all"}}))
     *_, [[said], _, _] = examine(None, "run/lost")
     assert said["tone"] == "problem" and "nowhere-at-all" in said["text"] and "Traceback" not in said["text"]
+
+
+def test_a_preset_is_examined_with_what_can_be_had_here_and_says_so(
+    run_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    healthy = {"healthy": True, "verdict": "Fine.", "evidence": "", "remedies": [], "checks": []}
+
+    def answer(arguments: list[str], **streams: Any) -> Any:
+        asked.append(arguments)
+        streams["stdout"].write(json.dumps(healthy))
+        return Mock(stderr=[], wait=lambda: 0, poll=lambda: 0)
+
+    monkeypatch.setattr("tabs.diagnose_tab.start_command", answer)
+    monkeypatch.setattr("pipeline.stand_ins.is_only_on_hub", lambda name, _: name == "bert-base-uncased")
+    *_, (verdict, _, _) = list(examine(None, "preset/frozen"))
+    assert verdict[0]["text"].startswith("bert-base-uncased: not on this machine")
+    assert asked == [[
+        "diagnose", "--preset", "frozen", "--set", "model.base=all-MiniLM-L6-v2", "--set", "model.freeze=top-1"
+    ]]
 
 
 def test_remedies_are_tried_in_order(sick: str) -> None:
