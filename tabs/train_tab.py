@@ -170,7 +170,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     tab_heading(say("train.question"))
     with gr.Row(elem_classes="volta-main-fields"):
         preset = gr.Dropdown(
-            sorted(all_presets()), value=FIRST_PRESET, label=say("train.preset"), elem_id="train-preset", min_width=200
+            sorted(all_presets()), value=FIRST_PRESET, label=say("train.preset"), elem_id="train-preset", min_width=160
         )
         budget = gr.Dropdown(
             [(say(f"budgets.{name}"), name) for name in BUDGETS],
@@ -185,7 +185,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             label=say("train.data"),
             allow_custom_value=True,
             elem_id="train-source",
-            min_width=200,
+            min_width=160,
         )
         base = gr.Dropdown(
             [usual["model.base"]],
@@ -193,9 +193,9 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             label=say("train.base"),
             allow_custom_value=True,
             elem_id="train-base",
-            min_width=200,
+            min_width=160,
         )
-        name = gr.Textbox(usual["name"], label=say("train.name"), elem_id="train-name", min_width=200, max_lines=1)
+        name = gr.Textbox(usual["name"], label=say("train.name"), elem_id="train-name", min_width=160, max_lines=1)
     note = blocks_view("preset-note", words)
     fields: dict[str, Any] = {"data.source": source, "model.base": base, "name": name}
     folds = []

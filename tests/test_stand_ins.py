@@ -91,7 +91,7 @@ def test_an_experiment_of_presets_is_refused_before_any_of_its_runs() -> None:
     assert "scibert-and-companions" in experiment_presets()
     answer = volta("sweep", "scibert-and-companions")
     assert (answer.status, answer.stdout) == (2, "")
-    assert "needs bert-base-uncased, roberta-base, deberta-v3-base, scibert, ag_news from the Hub" in answer.stderr
+    assert "needs scibert, bert-base-uncased, roberta-base, deberta-v3-base, ag_news from the Hub" in answer.stderr
     assert "add: --set model.base=all-MiniLM-L6-v2 --set optim.learning_rate=0.0001" in answer.stderr
 
 
@@ -105,7 +105,7 @@ def test_an_experiment_with_the_local_model_begins_under_its_own_name(monkeypatc
         "--set", "model.base=all-MiniLM-L6-v2", "--set", "data.source=starter",
     )
     assert [line["run"] for line in answer.lines] == [
-        f"mine-{name}" for name in ("bert-ce", "roberta-weighted", "deberta-ce", "scibert-ce", "scibert-focal")
+        f"mine-{name}" for name in ("scibert-focal", "bert-ce", "roberta-weighted", "deberta-ce", "scibert-ce")
     ]
     assert "scibert-focal, budget quick: data.limit 2000 (else none)" in answer.stderr
     kept = json.loads(load_experiment("mine").model_dump_json())
