@@ -175,9 +175,6 @@ def try_in_order(config: RunConfig) -> Iterator[Tried]:
 
 
 def _try(remedy: Remedy, config: RunConfig) -> Tried:
-    from pipeline.metrics import compute_metrics
-    from pipeline.predictor import predict_logits
-
     started = time.monotonic()
     try:
         training = patient_of(remedy.applied(config, config.name)).training
@@ -185,7 +182,7 @@ def _try(remedy: Remedy, config: RunConfig) -> Tried:
             training.take_step()
     except WorkbenchError as exception:
         return Tried(remedy, np.nan, np.nan, np.nan, 0, time.monotonic() - started, failed=str(exception))
-    model, validation = training.evaluated_model.eval(), training.validation
-    metrics = compute_metrics(predict_logits(model, validation.encoded), validation.gold_ids, training.label_names)
+    metrics, _ = training.validation.evaluate(training.evaluated_model.eval())
     chance = float(np.log(len(training.label_names)))
-    return Tried(remedy, metrics["loss"], chance, metrics["accuracy"], training.step, time.monotonic() - started)
+    accuracy = metrics.get("accuracy", np.nan)      # a logit may be no number
+    return Tried(remedy, metrics["loss"], chance, accuracy, training.step, time.monotonic() - started)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.classification import Labelled
 from pipeline.config import RunConfig
 from pipeline.data import load_splits
+from pipeline.exceptions import ConfigError
 from pipeline.runs import Run
 
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ class Patient:
     @property
     def gold_ids(self) -> np.ndarray:
         """(N,)"""
-        return self.training.train.gold_ids
+        train = self.training.train
+        assert isinstance(train, Labelled)
+        return train.gold_ids
 
     @property
     def label_names(self) -> list[str]:
@@ -91,12 +95,14 @@ class Patient:
 
 
 def patient_of(config: RunConfig, run: Run | None = None) -> Patient:
-    """Loads data and base model as the run would. Raises: as the run would."""
+    """Loads data and base model as the run would. Raises: as the run would; ConfigError for one without labels."""
     from accelerate.state import AcceleratorState
 
     from pipeline.models import choose_device
     from pipeline.training import prepare_training
 
+    if config.task == "mlm":
+        raise ConfigError("The task is mlm: it learns no labels, which is what is examined here. Examine a classifier.")
     # accelerate keeps one precision for a whole process; here one after the other may be examined, each in its own.
     AcceleratorState._reset_state(reset_partial_state=True)
     splits = load_splits(config.data)

@@ -26,7 +26,8 @@ def keep_environment(run: Run, splits: Splits, device: str, about: str = "") -> 
 
     recorded = run.environment()
     if not recorded:
-        write_json(run.folder / "environment.json", describe_environment(splits, device) | {"about": about})
+        told = {"about": about} if about else {}
+        write_json(run.folder / "environment.json", describe_environment(splits, device) | told)
         if about:
             log.info("%s", about)
         return

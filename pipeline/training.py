@@ -78,7 +78,7 @@ class Training:
         from accelerate import Accelerator
 
         self.model, self.train, self.validation = model, train, validation
-        self.config = config
+        self.label_names, self.config = label_names, config
         self.steps_per_epoch = math.ceil(len(train.encoded) / config.optim.batch_size)
         self.total_steps = self.steps_per_epoch * config.optim.epochs
         self.accelerator = Accelerator(

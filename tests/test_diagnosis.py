@@ -17,6 +17,7 @@ from analysis.diagnosis import HEALTHY, IN_ORDER, SYMPTOMS, Diagnosis, conclude,
 from analysis.patient import Patient, patient_of
 from pipeline.config import RunConfig, make_config
 from pipeline.encoding import encode
+from pipeline.exceptions import ConfigError
 from tests.conftest import BAD, FILLERS, GOOD
 
 NAMES = ["one", "two", "three", "four"]
@@ -171,6 +172,11 @@ def test_every_symptom_that_a_check_can_have_has_a_verdict_and_its_remedies_are_
     for symptom in SYMPTOMS.values():
         for remedy in symptom.remedies:
             assert remedy.applied(make_config({"name": "x"}), "y").name == "y"
+
+
+def test_a_run_that_learns_no_labels_is_refused(tiny_model: Path, data: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match=r"^The task is mlm: it learns no labels, which is what is examined here\. "):
+        patient_of(make_config({"name": "a", "task": "mlm", "data": {"source": str(data["usual"])}}))
 
 
 def test_the_patient_is_left_as_it_was(tiny_model: Path, data: dict[str, Path]) -> None:
