@@ -112,6 +112,14 @@ def resume(name: Name, detach: Detach = False) -> None:
         _end(carry_out(run), run)
 
 
+@app.command(hidden=True)
+def join(name: Name, rank: int, size: int, meeting_point: Path) -> None:
+    """Compute along with the process that carries out a run, which starts this one."""
+    from pipeline import processes
+
+    raise typer.Exit(processes.join(name, rank, size, meeting_point))
+
+
 @app.command()
 def sweep(
     file: Annotated[str, typer.Argument(help="An experiment's file; its name, once it has begun.", show_default=False)],

@@ -21,11 +21,12 @@ MAX_FILES = 10_000
 MAX_CONFIG_BYTES = 10**6
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # A state: only this machine can go on from it, bit for bit; it is three times the model. An index is made anew.
-NOT_PACKED = ("state", "training_index")
+# Trackers may write down whose machine it was.
+NOT_PACKED = ("state", "training_index", "trackers")
 
 
 def packed_files(run: Run) -> list[Path]:
-    """What a zip of the run holds: all but states, an index of training data, locks and files half written."""
+    """What a zip of the run holds: all but states, an index of training data, trackers' files, locks, half a file."""
     paths = (path.relative_to(run.folder) for path in sorted(run.folder.rglob("*")) if path.is_file())
     return [path for path in paths if path.parts[0] not in NOT_PACKED and not _is_hidden(path)]
 

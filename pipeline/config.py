@@ -10,9 +10,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from pipeline.config_parts import (
+    TRACKERS,
     AdversarialConfig,
     AugmentConfig,
     DataConfig,
@@ -23,6 +24,7 @@ from pipeline.config_parts import (
     OptimConfig,
     Part,
     StopConfig,
+    split_names,
 )
 from pipeline.exceptions import ConfigError
 
@@ -55,6 +57,19 @@ class RunConfig(Part):
     adversarial: AdversarialConfig = AdversarialConfig()
     stop: StopConfig = StopConfig()
     hardware: HardwareConfig = HardwareConfig()
+    track: str = Field(
+        "",
+        description="Trackers to tell of the run, with commas between: trackio, swanlab, wandb, tensorboard, where "
+        "installed. All stays on this machine, unless you are logged in to wandb or swanlab. Caution: swanlab writes "
+        "down the machine's name and the command line.",
+    )
+
+    @field_validator("track")
+    @classmethod
+    def _trackers_are_known(cls, track: str) -> str:
+        if unknown := [name for name in split_names(track) if name not in TRACKERS]:
+            raise ValueError(f"there is no tracker '{unknown[0]}'; choose from: {', '.join(TRACKERS)}")
+        return track
 
     @model_validator(mode="after")
     def _names_have_no_nul(self) -> RunConfig:

@@ -101,6 +101,9 @@ class AugmentConfig(Part):
         return steps
 
 
+TRACKERS = ("trackio", "swanlab", "wandb", "tensorboard")
+
+
 def split_names(names: str) -> list[str]:
     """"a, b" to its names."""
     return [name.strip() for name in names.split(",") if name.strip()]
@@ -246,6 +249,11 @@ class HardwareConfig(Part):
     """On what the run computes. None of these changes what is learnt, rounding aside."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps.")
+    processes: int = Field(
+        1, ge=0, le=64,
+        description="Processes that share the examples of each step: on a GPU each, or all on the CPU. 0: one for each "
+        "GPU.",
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 where the device computes it, else fp32. Weights are always kept in fp32."
     )

@@ -16,9 +16,9 @@ from pipeline.sources import PROJECT_ROOT
 log = logging.getLogger(__name__)
 
 
-def keep_environment(run: Run, splits: Splits, device: str, about: str = "") -> None:
+def keep_environment(run: Run, splits: Splits, device: str, processes: int, about: str = "") -> None:
     """Write environment.json at the first start, with what else should be told `about` the run. Later: warn of other
-    threads, refuse other data.
+    threads or processes, refuse other data.
 
     Raises: RunError when the data are no longer those the run began with.
     """
@@ -26,17 +26,17 @@ def keep_environment(run: Run, splits: Splits, device: str, about: str = "") -> 
 
     recorded = run.environment()
     if not recorded:
-        told = {"about": about} if about else {}
+        told = {"processes": processes, **({"about": about} if about else {})}
         write_json(run.folder / "environment.json", describe_environment(splits, device) | told)
         if about:
             log.info("%s", about)
         return
-    if recorded["threads"] != torch.get_num_threads():
-        log.warning(
-            "This process has %d threads, the run began with %d: it goes on, but not bit for bit as it would have.",
-            torch.get_num_threads(),
-            recorded["threads"],
-        )
+    for what, now in {"threads": torch.get_num_threads(), "processes": processes}.items():
+        if (then := recorded.get(what, 1)) != now:      # older records do not count processes
+            log.warning(
+                "There are %d %s, the run began with %d: it goes on, but not bit for bit as it would have.",
+                now, what, then,
+            )
     if recorded["data"] != splits.fingerprints:
         raise RunError(
             f"The data of '{run.name}' changed since it began ({splits.place.location}). Restore them, or start anew."

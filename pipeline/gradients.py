@@ -37,8 +37,10 @@ class Gradients:
     accelerator: Accelerator
     micro_batch_tokens: int     # pieces of a step have at most so many; halved where they do not fit in memory
 
-    def compute(self, examples: Labelled | Masked) -> float:
-        """Compute those of one step, for weights that have none yet. Returns its loss, the mean over its targets.
+    def compute(self, examples: Labelled | Masked, num_targets: int) -> float:
+        """Compute those of a step of so many targets, for weights that have none yet. Returns its loss, their mean.
+
+        Args: examples: the step's, or a part of them; the gradients and losses of its parts add up to the step's.
 
         Where memory does not suffice, begins anew with pieces of half the size, from then on.
 
@@ -49,9 +51,9 @@ class Gradients:
         random = random_state()
         buffers = [buffer.clone() for buffer in self.model.buffers()]       # among them statistics of a batch norm
         try:
-            return self._add_pieces(examples)
+            return self._add_pieces(examples, num_targets)
         except RuntimeError as exception:
-            longest = examples.encoded.lengths.max()
+            longest = examples.encoded.lengths.max(initial=0)
             if not should_reduce_batch_size(exception) or self.micro_batch_tokens <= longest:
                 raise
         # Outside of the handler: its exception holds on to what filled the memory.
@@ -62,16 +64,15 @@ class Gradients:
         set_random_state(random)
         for buffer, before in zip(self.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
-        return self.compute(examples)
+        return self.compute(examples, num_targets)
 
-    def _add_pieces(self, examples: Labelled | Masked) -> float:
+    def _add_pieces(self, examples: Labelled | Masked, num_targets: int) -> float:
         loss = 0.0
         lengths = examples.encoded.lengths
         for micro in micro_batches(np.arange(len(lengths)), lengths, self.micro_batch_tokens):
             batch, gold_ids = examples.batch(micro, self.model.device)
             logits = partial(self._logits, examples, batch)
-            # Of very short texts it may be that nothing is to be guessed.
-            share = partial(self._share, logits, gold_ids, max(1, examples.num_targets))
+            share = partial(self._share, logits, gold_ids, num_targets)
             if self.attack.name == "none":
                 micro_loss = share()
                 self.accelerator.backward(micro_loss)

@@ -13,10 +13,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -28,10 +28,14 @@ from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.objectives import make_objective
 from pipeline.pretraining import about_head
-from pipeline.progress import Progress, metrics_line, start_of
+from pipeline.progress import Progress, logging_to, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
+from pipeline.tracking import Trackers
 from pipeline.unlabelled import load_examples
+
+if TYPE_CHECKING:
+    from pipeline.training import EvaluationResult, Training
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ def carry_out(run: Run) -> int:
     Raises: RunError when another process works on it.
     """
     try:
-        with run.locked(), _logging_to(run), stop_signals() as stop:
+        with run.locked(), logging_to(run), stop_signals() as stop:
             progress = Progress(run)
             try:
                 progress.change("queued", reason=None)
@@ -68,35 +72,32 @@ def carry_out(run: Run) -> int:
 
 def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     from pipeline.hardware import keep_freed_memory
-    from pipeline.models import choose_device, save_model
-    from pipeline.predictions import save_predictions
+    from pipeline.processes import helpers, process_devices
     from pipeline.training import EvaluationResult, prepare_training
 
     config = run.config
     splits = load_examples(config)
-    device = choose_device(config.hardware.device)
-    with device_lock(str(device), stop):
+    devices = process_devices(config.hardware)
+    with ExitStack() as held:
+        for device in dict.fromkeys(devices):
+            held.enter_context(device_lock(str(device), stop))
         splits = augmented(splits, config, run.folder / COPIES_FILE)
-        keep_environment(run, splits, str(device), about_head(config))
-        for what, counts in {"Added to train": splits.added, "Left out": splits.dropped}.items():
-            if counts:
-                log.info("%s: %s.", what, ", ".join(f"{n:,} {why}" for why, n in counts.items()))
+        let_helpers_join = held.enter_context(helpers(run, devices, stop))
+        keep_environment(run, splits, str(devices[0]), len(devices), about_head(config))
+        _log_counts(splits)
         progress.change("running")
-        training, tokenizer = prepare_training(config, splits, splits.train, device)
-        state = run.load_newest_state()
-        if state is not None:
-            training.load_state(state)
-            log.info("Going on from step %d.", training.step)
-        del state
+        training, tokenizer = prepare_training(config, splits, splits.train, devices[0])
+        _go_on(training, run)
         keep_freed_memory()
+        let_helpers_join(training)
+        trackers = Trackers(run, training.step)
+        held.callback(trackers.finish)
         progress.begin(training)
         for result in training.results():
-            run.append_metrics(metrics_line(result))
+            run.append_metrics(line := metrics_line(result))
+            trackers.tell(line)
             if isinstance(result, EvaluationResult) and result.is_best:
-                save_model(training.evaluated_model, tokenizer, run.best_folder)
-                if result.logits is not None:
-                    path = run.folder / "predictions" / slug(config.data.source) / "validation.parquet"
-                    save_predictions(path, splits.validation, result.logits, splits.label_names)
+                _save_best(run, training, tokenizer, splits, result)
             progress.note(training, result)
             if stop.is_set():
                 progress.change("stopping")
@@ -107,6 +108,30 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
         run.save_state(training.state())
         early = training.step < training.total_steps
         progress.change("finished", reason=f"No gain in {config.stop.patience} evaluations." if early else None)
+
+
+def _log_counts(splits: Splits) -> None:
+    for what, counts in {"Added to train": splits.added, "Left out": splits.dropped}.items():
+        if counts:
+            log.info("%s: %s.", what, ", ".join(f"{n:,} {why}" for why, n in counts.items()))
+
+
+def _go_on(training: Training, run: Run) -> None:
+    state = run.load_newest_state()
+    if state is not None:
+        training.load_state(state)
+        log.info("Going on from step %d.", training.step)
+
+
+def _save_best(run: Run, training: Training, tokenizer: Any, splits: Splits, result: EvaluationResult) -> None:
+    from pipeline.models import save_model
+    from pipeline.predictions import save_predictions
+
+    save_model(training.evaluated_model, tokenizer, run.best_folder)
+    if result.logits is None:       # it predicts no labels
+        return
+    path = run.folder / "predictions" / slug(run.config.data.source) / "validation.parquet"
+    save_predictions(path, splits.validation, result.logits, splits.label_names)
 
 
 def log_failure(exception: Exception) -> str:
@@ -171,11 +196,10 @@ def start_command(arguments: list[str], module: str = "pipeline", **streams: Any
         # -P: a folder named pipeline where the user works is not taken for this one
         [sys.executable, "-P", "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(python_path)},
-        stdin=subprocess.DEVNULL,
         start_new_session=True,
         text=True,
         errors="replace",
-        **streams,
+        **{"stdin": subprocess.DEVNULL, **streams},
     )
 
 
@@ -188,11 +212,12 @@ def check_startable(config: RunConfig) -> Splits:
     if config.name == config.model.base:    # once it has a model of its own, a resume would start from that one
         raise RunError(f"The run cannot have the name of its own base, '{config.name}'. Choose another name.")
     hardware = config.hardware
-    if hardware.device not in ("auto", "cpu") or hardware.precision == "fp16":      # else torch can wait
+    if hardware.device not in ("auto", "cpu") or hardware.precision == "fp16" or hardware.processes != 1:
+        # Else torch can wait.
         from pipeline.hardware import choose_precision
-        from pipeline.models import choose_device
+        from pipeline.processes import process_devices
 
-        choose_precision(hardware.precision, choose_device(hardware.device))
+        choose_precision(hardware.precision, process_devices(hardware)[0])
     splits = load_examples(config)
     if config.task == "classify":
         check_augmentation(config.augment, splits.label_names)
@@ -280,21 +305,3 @@ def stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _logging_to(run: Run) -> Iterator[None]:
-    """log.txt gets what stderr gets; a detached process has log.txt for its stderr already."""
-    logging.getLogger("pipeline").setLevel(logging.INFO)
-    run.log_path.touch()
-    if os.path.samestat(os.fstat(2), os.stat(run.log_path)):
-        yield
-        return
-    handler = logging.FileHandler(run.log_path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()

@@ -13,6 +13,7 @@ import psutil
 
 from pipeline.augmentation import as_if_translated, augmented, check_augmentation
 from pipeline.config import RunConfig
+from pipeline.tracking import tracking_notes
 from pipeline.unlabelled import load_examples
 
 if TYPE_CHECKING:
@@ -44,19 +45,21 @@ class Plan:
     peak_memory_bytes: int
     seconds_per_step: float
     seconds: float                              # of all steps and evaluations; loading and saving come on top
+    notes: list[str]                            # what is not as one may expect, a sentence each
 
 
 def make_plan(config: RunConfig) -> Plan:
     """Load everything as the run would, take a few steps, and throw the result away. Raises: as the run would."""
     from pipeline.hardware import choose_precision, keep_freed_memory
-    from pipeline.models import choose_device
     from pipeline.optimization import warmup_steps
+    from pipeline.processes import process_devices
     from pipeline.training import is_evaluated, prepare_training
 
     splits = load_examples(config)
     check_augmentation(config.augment, splits.label_names)
     splits = augmented(splits, config, translate=as_if_translated)
-    device = choose_device(config.hardware.device)
+    devices = process_devices(config.hardware)
+    device = devices[0]
     free_memory = _free_memory(device)
     whole = config.model.model_copy(update={"unfreeze_each_epoch": 0})      # the last epochs are the longest
     sample = _sample(splits.train, config.seed)
@@ -96,7 +99,13 @@ def make_plan(config: RunConfig) -> Plan:
         seconds_per_step=seconds_per_step,
         seconds=steps * seconds_per_step + evaluations * _seconds_per_evaluation(training),
         peak_memory_bytes=_peak_memory(device),
+        notes=[*_share_note(len(devices)), *tracking_notes(config.track)],
     )
+
+
+def _share_note(num_processes: int) -> list[str]:
+    measured = f"Time and memory are those of one process; {num_processes} will share the examples of each step."
+    return [measured] if num_processes > 1 else []
 
 
 def _sample(train: pa.Table, seed: int) -> pa.Table:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,3 +120,21 @@ def _log_line(result: StepResult | EvaluationResult) -> str:
         scores = [f", {words[name]} {line[name]:.4f}" for name in words if name in line]
         return f"Step {line['step']}: {line['split']} loss {line['loss']:.4f}{''.join(scores)}"
     return f"Step {line['step']}: loss {line['loss']:.4f}, {line['examples_per_second']:.0f} examples/s"
+
+
+@contextmanager
+def logging_to(run: Run) -> Iterator[None]:
+    """log.txt gets what stderr gets; a detached process has log.txt for its stderr already."""
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+    run.log_path.touch()
+    if os.path.samestat(os.fstat(2), os.stat(run.log_path)):
+        yield
+        return
+    handler = logging.FileHandler(run.log_path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

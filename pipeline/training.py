@@ -20,6 +20,7 @@ from pipeline.layers import freeze
 from pipeline.metrics import is_better
 from pipeline.optimization import make_average, make_optimizer, make_scheduler
 from pipeline.pretraining import Masked, MaskedTexts, masked_examples
+from pipeline.team import Team
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +96,7 @@ class Training:
         )
         self.average: Any = make_average(model, config.optim.ema_decay) if config.optim.ema_decay else None
 
+        self.team = Team()
         self.step = 0
         self.seconds = 0.0
         self.evaluated_step = -1
@@ -136,7 +138,11 @@ class Training:
             freeze(self.model, self.config.model, self.step // self.steps_per_epoch)
         learning_rate = self.optimizer.param_groups[0]["lr"]
         rows = self._step_rows()
-        loss = self.gradients.compute(self.train.of_step(rows, self.step))
+        self.team.seed(self.config.seed, self.step)
+        whole = self.train.of_step(rows, self.step)
+        part = whole.take(self.team.part(np.arange(len(rows))))
+        # Of very short texts it may be that nothing is to be guessed.
+        loss = self.team.add_up(self.gradients.compute(part, max(1, whole.num_targets)), self.gradients)
         if not math.isfinite(loss):
             raise self._not_a_number("loss", loss, self.step + 1)
         grad_norm = self._update()

@@ -33,7 +33,7 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
         blocks.append(text(say("plan.caution"), "problem"))
     if is_taken(plan["device"]):
         blocks.append(text(say("plan.busy"), "note"))
-    return blocks
+    return [*blocks, *(text(note, "note") for note in plan["notes"])]
 
 
 def rows_told(rows: dict[str, int]) -> str:

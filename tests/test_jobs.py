@@ -234,14 +234,15 @@ def test_resume_without_any_state_starts_from_step_0(run_root: Path, tiny_values
     assert [line["step"] for line in run.metrics()][:2] == [0, 1]
 
 
-def test_another_thread_count_is_a_warning_in_the_log(run_root: Path, tiny_values: dict) -> None:
+@pytest.mark.parametrize("what", ["threads", "processes"])
+def test_other_numbers_of_threads_or_processes_are_a_warning(run_root: Path, tiny_values: dict, what: str) -> None:
     run = create_run(make_config(tiny_values))
     carry_out(run)
     environment = json.loads((run.folder / "environment.json").read_text())
-    (run.folder / "environment.json").write_text(json.dumps({**environment, "threads": 99}))
+    (run.folder / "environment.json").write_text(json.dumps({**environment, what: 99}))
     run.write_status(replace(run.status(), state="stopped"))
     assert carry_out(run) == 0
-    assert "the run began with 99: it goes on, but not bit for bit" in run.log_tail()
+    assert f"{what}, the run began with 99: it goes on, but not bit for bit" in run.log_tail()
 
 
 def test_changed_data_are_refused_on_resume(run_root: Path, tiny_values: dict, tmp_path: Path) -> None:

@@ -128,3 +128,11 @@ def test_the_page_tells_the_plan_in_words_and_warns_where_memory_is_short(tiny_v
     with device_lock("cpu", threading.Event()):
         assert "A run is using this device" in plan_blocks({**plan, "free_memory_bytes": 5e9})[1]["text"]
     assert "may not fit in memory" in plan_blocks({**plan, "free_memory_bytes": 1e9})[1]["text"]
+    assert plan_blocks({**plan, "free_memory_bytes": 5e9, "notes": ["A note."]})[1]["text"] == "A note."
+
+
+def test_a_plan_says_where_it_measured_one_process_of_several(tiny_values: dict[str, Any]) -> None:
+    hardware = {**tiny_values["hardware"], "processes": 2}
+    told = "Time and memory are those of one process; 2 will share the examples of each step."
+    assert make_plan(make_config(tiny_values)).notes == []
+    assert make_plan(make_config({**tiny_values, "hardware": hardware})).notes == [told]
