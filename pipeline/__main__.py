@@ -39,7 +39,7 @@ def train(
     set_: Assignments = None,
     detach: Detach = False,
 ) -> None:
-    """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
+    """Train a model. Ctrl-C stops it after the step it is in; `resume` goes on."""
     run_config = requested_config(name, preset, config, budget, set_ or [])
     from pipeline.catalog import create_run
     from pipeline.jobs import carry_out, check_startable, start_detached

@@ -134,7 +134,7 @@ def _new_run(name: str, runs: Sequence[Run], what: str, write: Callable[[Path], 
     try:
         with run.locked():
             write(run.best_folder)
-            keep_environment(run, load_splits(run.config.data), str(choose_device()))
+            keep_environment(run, load_splits(run.config.data), str(choose_device()), processes=1)
             metrics = evaluate_run(run, save=True)
             _finish(run, max(member.status().step for member in runs), metrics)
     except BaseException:

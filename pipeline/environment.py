@@ -26,8 +26,8 @@ def keep_environment(run: Run, splits: Splits, device: str, processes: int, abou
 
     recorded = run.environment()
     if not recorded:
-        values = {**describe_environment(splits, device), "processes": processes, "about": about}
-        write_json(run.folder / "environment.json", values)
+        told = {"processes": processes, **({"about": about} if about else {})}
+        write_json(run.folder / "environment.json", describe_environment(splits, device) | told)
         if about:
             log.info("%s", about)
         return

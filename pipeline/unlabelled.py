@@ -67,7 +67,7 @@ def _texts(source: Source, split: str, column: str, config: DataConfig) -> pa.Ta
 
 
 def _held_out(source: Source, column: str, config: DataConfig) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    for split in set(source.tables) - set(LEARNT_FROM):
+    for split in [split for split in source.tables if split not in LEARNT_FROM]:
         yield f"'{config.source}' ({split})", _texts(source, split, column, config)["text"]
     for name in split_names(config.avoid):
         data = config if name == config.source else DataConfig(source=name, clean=config.clean)
