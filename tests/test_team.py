@@ -51,7 +51,7 @@ def test_dropout_is_another_in_each_process_and_step_and_is_drawn_again_after_a_
 
 
 def test_gradients_and_losses_are_summed_and_what_no_process_used_keeps_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = torch.nn.ParameterDict({name: torch.nn.Parameter(torch.zeros(2)) for name in ("both", "other", "none")})
+    model = torch.nn.ParameterDict({name: torch.nn.Parameter(torch.zeros(2)) for name in ("both", "other", "unused")})
     model["frozen"] = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
     model["both"].grad = torch.tensor([1.0, 2.0])
     gradients: Any = SimpleNamespace(model=model, micro_batch_tokens=64)
@@ -65,7 +65,7 @@ def test_gradients_and_losses_are_summed_and_what_no_process_used_keeps_none(mon
     assert Team(0, 2).add_up(0.5, gradients) == 0.75
     assert gradients.micro_batch_tokens == 32       # one ran out of memory: all cut alike from here on
     found = {name: weight.grad if weight.grad is None else weight.grad.tolist() for name, weight in model.items()}
-    assert found == {"both": [11, 12], "other": [3, 4], "none": None, "frozen": None}
+    assert found == {"both": [11, 12], "other": [3, 4], "unused": None, "frozen": None}
 
 
 def test_a_connection_that_is_closed_means_a_lost_process(monkeypatch: pytest.MonkeyPatch) -> None:
