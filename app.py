@@ -19,12 +19,15 @@ from pipeline.sources import PROJECT_ROOT, run_root
 from reports.words import say
 from tabs.access import sign_in_button
 from tabs.analysis_endpoints import build_analysis_endpoints
+from tabs.diagnose_tab import build_diagnose_tab
 from tabs.errors_tab import build_errors_tab
 from tabs.language import KnowsLanguage, Page, in_all_languages, language_picker
 from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
 from tabs.predict_tab import build_predict_tab, warm_up
 from tabs.runs_tab import build_runs_tab
 from tabs.train_tab import build_train_tab
+
+TABS = ("predict", "train", "runs", "errors", "diagnose")
 
 
 def build_page() -> Page:
@@ -47,11 +50,13 @@ def build_in_one_language() -> Page:
                 runs_timer = build_runs_tab(demo, runs)
             with gr.Tab(say("tabs.errors"), id="errors", elem_id="errors-tab") as errors:
                 build_errors_tab(errors)
+            with gr.Tab(say("tabs.diagnose"), id="diagnose", elem_id="diagnose-tab") as diagnose:
+                build_diagnose_tab(diagnose)
         build_analysis_endpoints()
         opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
         opened.then(None, None, None, js="volta.open")
         # Only what is in sight is looked at anew: ten pages that are open cost the machine no more than they show.
-        selected = [tab.select for tab in (predict, train, runs, errors)]
+        selected = [tab.select for tab in (predict, train, runs, errors, diagnose)]
         gr.on(selected, None, None, [train_timer, runs_timer], js="volta.ticking")
     return demo
 
@@ -62,7 +67,7 @@ def asked_tab(request: gr.Request) -> gr.Tabs:
     known = run_names()
     if gone := [name for name in request.query_params.get("run", "").split(",") if name and name not in known]:
         gr.Info(escape(say("page.no_run", run=gone[0][:80])), title="Volta")
-    return gr.Tabs(selected=asked if asked in ("predict", "train", "runs", "errors") else "predict")
+    return gr.Tabs(selected=asked if asked in TABS else "predict")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
@@ -130,6 +131,42 @@ def suite(
 
     load_run(name)
     print_json(score_suite(Predictor.load(name), half).as_dict(name))
+
+
+@app.command()
+def diagnose(
+    name: Annotated[str | None, typer.Argument(help="Name of a run.", show_default=False)] = None,
+    config: Annotated[Path | None, typer.Option(help="A run_config.json that has not been trained yet.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A preset that has not been trained yet.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE, over preset or file.")] = None,
+    try_: Annotated[bool, typer.Option("--try", help="Try short remedies in order, to the first that learns.")] = False,
+) -> None:
+    """Say why it does not learn, or would not: a verdict, what speaks for it, and what may mend it, as one JSON object.
+
+    Nothing is trained but in passing, and nothing is written.
+    """
+    from analysis.diagnosis import conclude, examine, try_in_order
+    from analysis.patient import patient_of
+    from pipeline.__main__ import _requested_config
+    from pipeline.stand_ins import refuse_what_is_lacking
+
+    if [name, config, preset].count(None) != 2:
+        raise ConfigError("One thing is examined at a time. Give either a run, --config FILE or --preset NAME.")
+    run = load_run(name) if name else None
+    examined = run.config if run else _requested_config("patient", preset, config, "full", set_ or [])
+    refuse_what_is_lacking(preset, examined)
+    checks = []
+    for check in examine(patient_of(examined, run)):
+        print(f"{'fine' if check.is_fine else check.symptom}: {check.told}", file=sys.stderr)
+        checks.append(check)
+    found = conclude(checks, examined)
+    told = asdict(found) | {"run": name, "healthy": not found.symptom}
+    if try_:
+        told["tried"] = []
+        for tried in try_in_order(examined):
+            print(f"{tried.remedy.title}: loss {tried.loss:.3f}", file=sys.stderr)
+            told["tried"].append(asdict(tried) | {"learnt": tried.learnt})
+    print_json(told)
 
 
 @app.command()

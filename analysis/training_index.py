@@ -23,6 +23,7 @@ from pipeline.data import load_splits
 from pipeline.encoding import encode
 from pipeline.exceptions import DataError, ModelError, RunError, StorageError
 from pipeline.metrics import softmax
+from pipeline.models import members_of
 from pipeline.predictor import Predictor
 from pipeline.runs import Run, write_json
 
@@ -60,6 +61,8 @@ def build_index(run: Run) -> Iterator[tuple[int, int]]:
     """
     if not (run.best_folder / "config.json").is_file():
         raise RunError(f"'{run.name}' has no model yet: its first evaluation saves one. Let it train on, or resume it.")
+    if members_of(run.best_folder):
+        raise ModelError(f"'{run.name}' is an ensemble, whose members learnt apart. Ask one of them what taught it.")
     weights_written = _weights_written(run)     # before they are read: newer ones then make the index a stale one
     examples, predictor, encoder = _training_examples(run), Predictor.load(run.name), impartial_encoder(run)
     try:

@@ -12,8 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.budgets import BUDGET_HELP, budget_fields, tell_fields
 from pipeline.command import print_json, run_command
-from pipeline.config import FIELDS, RunConfig, make_config, preset_names, read_config, read_preset, set_field
+from pipeline.config import (
+    FIELDS,
+    RunConfig,
+    all_presets,
+    make_config,
+    preset_names,
+    read_config,
+    read_preset,
+    set_field,
+)
 from pipeline.exceptions import ConfigError, WorkbenchError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -21,6 +31,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 Name = Annotated[str, typer.Argument(help="Name of a run.", show_default=False)]
 Preset = Annotated[str | None, typer.Option(help="A named starting point.")]
 Config = Annotated[Path | None, typer.Option(help="A run_config.json to start from.")]
+Budget = Annotated[str, typer.Option(metavar="full|medium|quick|low-memory", help=BUDGET_HELP)]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; `fields` lists them.")
 ]
@@ -32,14 +43,17 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the new run.")] = None,
     preset: Preset = None,
     config: Config = None,
+    budget: Budget = "full",
     set_: Assignments = None,
     detach: Detach = False,
 ) -> None:
-    """Train a classifier. Ctrl-C stops it after the step it is in; `resume` goes on."""
-    run_config = _requested_config(name, preset, config, set_ or [])
+    """Train a model. Ctrl-C stops it after the step it is in; `resume` goes on."""
+    run_config = _requested_config(name, preset, config, budget, set_ or [])
     from pipeline.catalog import create_run
     from pipeline.jobs import carry_out, check_startable, start_detached
+    from pipeline.stand_ins import refuse_what_is_lacking
 
+    refuse_what_is_lacking(preset, run_config)
     check_startable(run_config)
     run = create_run(run_config)
     if detach:
@@ -50,38 +64,56 @@ def train(
 
 
 @app.command()
-def plan(preset: Preset = None, config: Config = None, set_: Assignments = None) -> None:
+def plan(
+    preset: Preset = None, config: Config = None, budget: Budget = "full", set_: Assignments = None
+) -> None:
     """Say what a run would do and take: rows, steps, parameters, memory, time from a few real steps. Keeps nothing."""
-    run_config = _requested_config("plan", preset, config, set_ or [])
+    run_config = _requested_config("plan", preset, config, budget, set_ or [])
     from pipeline.plan import make_plan
+    from pipeline.stand_ins import refuse_what_is_lacking
 
+    refuse_what_is_lacking(preset, run_config)
     print_json(asdict(make_plan(run_config)))
 
 
 @app.command()
 def augment(preset: Preset = None, config: Config = None, set_: Assignments = None) -> None:
     """Show ten training examples beside the changed copies that `augment.steps` makes of them. Keeps nothing."""
-    run_config = _requested_config("augment", preset, config, set_ or [])
+    run_config = _requested_config("augment", preset, config, "full", set_ or [])
     from pipeline.augmentation import preview
 
     for pair in preview(run_config):
         print_json(pair._asdict())
 
 
-def _requested_config(name: str | None, preset: str | None, path: Path | None, assignments: list[str]) -> RunConfig:
+def _requested_config(
+    name: str | None, preset: str | None, path: Path | None, budget: str, assignments: list[str]
+) -> RunConfig:
     if preset and path:
         raise ConfigError("--preset and --config were both given. Give one of them; --set changes single fields.")
     values: dict[str, Any] = read_config(path).model_dump() if path else {}
     if preset:
         values = {**read_preset(preset), "note": ""}        # its note is on the preset, not on this run
-    for assignment in assignments:
-        field, separator, value = assignment.partition("=")
-        if not separator:
-            raise ConfigError(f"--set expects FIELD=VALUE; found '{assignment}'. For example: --set optim.epochs=2.")
+    usual, assigned = make_config({"name": "unnamed", **values}), _assigned(assignments)
+    changed = {field: value for field, value in budget_fields(usual, budget).items() if field not in assigned}
+    if changed:
+        print(f"Budget {budget}: {tell_fields(usual, changed)}.", file=sys.stderr)
+    for field, value in {**changed, **assigned}.items():
         set_field(values, field, value)
     if name is not None:
         values["name"] = name
     return make_config(values)
+
+
+def _assigned(assignments: list[str]) -> dict[str, str]:
+    """Values as texts, by the dotted names of their fields."""
+    pairs = {}
+    for assignment in assignments:
+        field, separator, value = assignment.partition("=")
+        if not separator:
+            raise ConfigError(f"--set expects FIELD=VALUE; found '{assignment}'. For example: --set optim.epochs=2.")
+        pairs[field] = value
+    return pairs
 
 
 @app.command()
@@ -122,17 +154,22 @@ def join(name: Name, rank: int, size: int, meeting_point: Path) -> None:
 
 @app.command()
 def sweep(
-    file: Annotated[str, typer.Argument(help="An experiment's file; its name, once it has begun.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(help="An experiment's file; its name, once it has begun; a preset.", show_default=False)
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the new experiment; its own when empty.")] = None,
+    budget: Budget = "full",
+    set_: Assignments = None,
     again: Annotated[bool, typer.Option("--again", help="Try failed runs again, too.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Sweep in a process of its own, and return.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the sweep; its run saves. Sweep again to go on.")] = False,
 ) -> None:
     """Carry out an experiment, run by run: a JSON line each. Swept again, it goes on where it was."""
     from pipeline import sweeping
-    from pipeline.experiments import load_experiment, read_experiment
+    from pipeline.experiments import requested_experiment
     from pipeline.jobs import stop_signals
 
-    experiment = read_experiment(Path(file)) if Path(file).is_file() else load_experiment(file)
+    experiment = requested_experiment(file, name, budget, _assigned(set_ or []))
     if stop:
         sweeping.stop_sweep(experiment.name)
     elif detach:
@@ -228,6 +265,39 @@ def _read_lines(path: Path) -> list[str]:
 
 
 @app.command()
+def calibrate(name: Name, remove: Annotated[bool, typer.Option("--remove", help="Undo it.")] = False) -> None:
+    """Fit a temperature to a run's validation split: how sure it says it is changes, no prediction does."""
+    from pipeline import calibration
+    from pipeline.catalog import load_run
+
+    run = load_run(name)
+    if remove:
+        calibration.remove_calibration(run)
+        print_json({"run": name, "temperature": 1.0})
+    else:
+        print_json({"run": name, **asdict(calibration.calibrate(run))})
+
+
+Members = Annotated[list[str], typer.Argument(help="Runs; of one alone, its kept states.", show_default=False)]
+
+
+@app.command()
+def ensemble(name: Name, members: Members) -> None:
+    """Make a run that answers with the mean of several models' probabilities, and measure it on validation."""
+    from pipeline.combining import make_ensemble
+
+    print_json(make_ensemble(name, members))
+
+
+@app.command()
+def average(name: Name, members: Members) -> None:
+    """Make a run with the mean of several models' weights, and measure it on validation."""
+    from pipeline.combining import average_weights
+
+    print_json(average_weights(name, members))
+
+
+@app.command()
 def runs() -> None:
     """List all runs, newest first: one JSON line each."""
     from pipeline.catalog import load_run, run_names
@@ -260,8 +330,9 @@ def fields() -> None:
     for field in FIELDS.values():
         choices = f" [{'|'.join(field.choices)}]" if field.choices else ""
         print(f"{field.name} = {json.dumps(field.default)}{choices}\n    {field.description}")
-    for name in preset_names():
-        print(f"--preset {name}\n    {read_preset(name)['note']}")
+    for name, values in all_presets().items():
+        print(f"{'--preset' if name in preset_names() else 'sweep'} {name}\n    {values['note']}")
+    print(f"--budget\n    {BUDGET_HELP}")
 
 
 def _end(exit_status: int, run: Any) -> None:

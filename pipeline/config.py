@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from types import UnionType
@@ -19,6 +21,7 @@ from pipeline.config_parts import (
     DataConfig,
     HardwareConfig,
     LossConfig,
+    MaskConfig,
     ModelConfig,
     OptimConfig,
     Part,
@@ -41,11 +44,17 @@ class RunConfig(Part):
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Version of the format of this config.")
     name: Annotated[str, StringConstraints(pattern=RUN_NAME_PATTERN)] = Field(description=RUN_NAME_RULE + ".")
     note: str = Field("", max_length=10_000, description="What this run is for, in your words.")
+    task: Literal["classify", "mlm"] = Field(
+        "classify",
+        description="classify: learn to label texts; mlm: masked-language modelling, go on learning the language from "
+        "texts without labels, as a base for later runs.",
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Decides the order of examples, dropout and new weights.")
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
+    mask: MaskConfig = MaskConfig()
     loss: LossConfig = LossConfig()
     adversarial: AdversarialConfig = AdversarialConfig()
     stop: StopConfig = StopConfig()
@@ -69,6 +78,24 @@ class RunConfig(Part):
         if "\0" in self.data.source + self.model.base:
             raise ValueError("a source or base contains a NUL character; take it out")
         return self
+
+    @model_validator(mode="after")
+    def _fields_are_of_the_task(self) -> RunConfig:
+        for name in OF_OTHER_TASK[self.task]:
+            if (value := attrgetter(name)(self)) not in (None, FIELDS[name].default):
+                raise ValueError(f"{name} is '{value}', which means nothing for the task {self.task}; take it out")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """What picks the best weights, as in StopConfig."""
+        return "loss" if self.task == "mlm" else self.stop.metric
+
+
+OF_OTHER_TASK = {
+    "classify": ("data.avoid",),
+    "mlm": ("data.extra", "augment.steps", "model.head", "loss.name"),
+}
 
 
 def make_config(values: dict[str, Any]) -> RunConfig:
@@ -96,19 +123,32 @@ def read_config(path: Path) -> RunConfig:
     return make_config(values)
 
 
+@cache
+def all_presets() -> dict[str, dict[str, Any]]:
+    """The files in presets/ by name; one with "changes" is an experiment of several runs (`experiments.py`)."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(PRESETS_DIR.glob("*.json"))}
+
+
 def preset_names() -> list[str]:
-    return sorted(path.stem for path in PRESETS_DIR.glob("*.json"))
+    """Of those that are one run."""
+    return [name for name, values in all_presets().items() if "changes" not in values]
 
 
 def read_preset(name: str) -> dict[str, Any]:
     """The values of a preset: a RunConfig without its name; `note` says what it reproduces and what to expect.
 
-    Raises: ConfigError naming the presets there are.
+    Raises: ConfigError naming the presets there are, or the command for an experiment.
     """
-    if name not in preset_names():
-        raise ConfigError(f"There is no preset '{name}'. Choose one of: {', '.join(preset_names())}.")
-    values: dict[str, Any] = json.loads((PRESETS_DIR / f"{name}.json").read_text(encoding="utf-8"))
-    return values
+    if name in preset_names():
+        return deepcopy({key: value for key, value in all_presets()[name].items() if key != "local"})
+    if name in all_presets():
+        raise ConfigError(f"The preset '{name}' is several runs. Carry them out with: python -m pipeline sweep {name}.")
+    raise ConfigError(f"There is no preset '{name}'. Choose one of: {', '.join(preset_names())}.")
+
+
+def local_fields(preset: str) -> dict[str, Any]:
+    """Fields, by dotted name, that fit a preset to all-MiniLM-L6-v2 where its own model cannot be had."""
+    return {"model.base": "all-MiniLM-L6-v2", **all_presets()[preset].get("local", {})}
 
 
 def set_field(values: dict[str, Any], dotted_name: str, value: Any) -> None:

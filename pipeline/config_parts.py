@@ -54,7 +54,15 @@ class DataConfig(Part):
         description="More examples to train on: a run, whose fix list is taken, or a file or data set with the same "
         "labels. None that stands in validation or test is used.",
     )
-    max_length: int = Field(128, ge=8, le=8192, description="Longest input in pieces; longer texts are truncated.")
+    avoid: str = Field(
+        "",
+        description="For the task mlm: data that later runs will be tested on, with commas between. What a run on them "
+        "holds out is left out here; of the source itself, its validation and test files always are.",
+    )
+    max_length: int = Field(
+        128, ge=8, le=8192,
+        description="Longest input in pieces; longer texts are truncated, or for the task mlm cut into several.",
+    )
     clean: CleanConfig = CleanConfig()
 
 
@@ -210,12 +218,24 @@ class AdversarialConfig(Part):
     alpha: float = Field(0.3, gt=0, le=100, description="For 'pgd': length of each move, as an L2 norm.")
 
 
+class MaskConfig(Part):
+    """For the task mlm: what is hidden from the model, which learns to fill it in."""
+
+    ratio: float = Field(
+        0.15, gt=0, lt=1,
+        description="Share of pieces to be guessed: of these 80% are hidden behind [MASK], 10% replaced by a random "
+        "piece, and 10% left as they are.",
+    )
+    whole_words: bool = Field(False, description="All pieces of a word are to be guessed, or none.")
+
+
 class StopConfig(Part):
     """When a run is evaluated, what counts as better, and when it ends early."""
 
     metric: Literal["macro_f1", "accuracy", "weighted_f1", "loss", "macro_f1+loss", "accuracy+loss"] = Field(
         "macro_f1",
-        description="Validation metric that picks the best weights. With '+loss', a better loss also resets patience.",
+        description="Validation metric that picks the best weights. With '+loss', a better loss also resets patience. "
+        "The task mlm has the loss alone.",
     )
     patience: int = Field(
         0, ge=0, description="Evaluations without improvement before the run ends; 0 never ends early."

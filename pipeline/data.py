@@ -141,15 +141,19 @@ def _labelled_examples(source: Source, columns: Columns, dropped: Counter[str]) 
 def _examples(source: Source, split: str, columns: Columns) -> pa.Table:
     """All rows of one split: example_id, text and label (null where there is none), then the other columns."""
     table, file = source.tables[split], source.files[split]
-    rows = pa.array(np.arange(table.num_rows)).cast(pa.string())
     ours = {
-        "example_id": pc.binary_join_element_wise(pa.scalar(split), rows, ":"),
+        "example_id": example_ids(split, table.num_rows),
         "text": text_values(table, file, columns.text),
         "label": label_values(table, file, columns.label),
     }
     others = [name for name in table.column_names if name not in (columns.text, columns.label)]
     taken = {*ours, "label_id"}
     return pa.table(ours | {f"source_{name}" if name in taken else name: table[name] for name in others})
+
+
+def example_ids(split: str, num_rows: int) -> pa.Array:
+    """"train:0", "train:1", ..."""
+    return pc.binary_join_element_wise(pa.scalar(split), pa.array(np.arange(num_rows)).cast(pa.string()), ":")
 
 
 def not_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -190,11 +194,12 @@ def _concatenated(tables: list[pa.Table]) -> pa.Table:
 
 
 def _usable(examples: pa.Table, dropped: Counter[str]) -> pa.Table:
-    labelled = _kept(examples, pc.is_valid(examples["label"]), "unlabelled", dropped)
-    return _kept(labelled, not_blank(labelled["text"]), "empty", dropped)
+    labelled = kept(examples, pc.is_valid(examples["label"]), "unlabelled", dropped)
+    return kept(labelled, not_blank(labelled["text"]), "empty", dropped)
 
 
-def _kept(examples: pa.Table, keep: pa.ChunkedArray, reason: str, dropped: Counter[str]) -> pa.Table:
+def kept(examples: pa.Table, keep: pa.ChunkedArray, reason: str, dropped: Counter[str]) -> pa.Table:
+    """The rows to keep; the others are counted under the reason."""
     num_dropped = examples.num_rows - (pc.sum(keep).as_py() or 0)
     dropped[reason] += num_dropped
     return examples.filter(keep) if num_dropped else examples       # a filter copies
@@ -240,7 +245,7 @@ def _split(
     if config.split == "merge":     # repeats the classic report row for row, and that keeps what cleaning left empty
         return parts
     return {
-        split: _kept(table, not_blank(table["text"]), "empty after cleaning", dropped)
+        split: kept(table, not_blank(table["text"]), "empty after cleaning", dropped)
         for split, table in parts.items()
     }
 
@@ -281,11 +286,12 @@ def _ids(examples: pa.Table) -> np.ndarray:
 
 
 def fingerprint(examples: pa.Table, label_names: list[str]) -> dict[str, Any]:
-    """What tells two data sets apart: a hash of ids, texts and labels in order, and how many have each label."""
+    """What tells two data sets apart: a hash of ids, texts and labels in order, and how many have each label if any."""
     digest = hashlib.sha256()
-    for batch in examples.select(["example_id", "text", "label_id"]).to_batches(max_chunksize=10_000):
+    columns = ["example_id", "text", *(["label_id"] if label_names else [])]
+    for batch in examples.select(columns).to_batches(max_chunksize=10_000):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             digest.update(repr(row).encode())
-    counts = np.bincount(_ids(examples), minlength=len(label_names)).tolist()
+    counts = np.bincount(_ids(examples), minlength=len(label_names)).tolist() if label_names else []
     by_name = dict(zip(label_names, counts, strict=True))
     return {"sha256": digest.hexdigest(), "rows": examples.num_rows, "labels": by_name}

@@ -16,8 +16,9 @@ from pipeline.sources import PROJECT_ROOT
 log = logging.getLogger(__name__)
 
 
-def keep_environment(run: Run, splits: Splits, device: str, processes: int) -> None:
-    """Write environment.json at the first start. Later: warn of other threads or processes, refuse other data.
+def keep_environment(run: Run, splits: Splits, device: str, processes: int, about: str = "") -> None:
+    """Write environment.json at the first start, with what else should be told `about` the run. Later: warn of other
+    threads or processes, refuse other data.
 
     Raises: RunError when the data are no longer those the run began with.
     """
@@ -25,8 +26,10 @@ def keep_environment(run: Run, splits: Splits, device: str, processes: int) -> N
 
     recorded = run.environment()
     if not recorded:
-        values = {**describe_environment(splits, device), "processes": processes}
-        write_json(run.folder / "environment.json", values)
+        told = {"processes": processes, **({"about": about} if about else {})}
+        write_json(run.folder / "environment.json", describe_environment(splits, device) | told)
+        if about:
+            log.info("%s", about)
         return
     for what, now in {"threads": torch.get_num_threads(), "processes": processes}.items():
         if (then := recorded.get(what, 1)) != now:      # older records do not count processes

@@ -25,10 +25,10 @@ def evaluate_run(
     """
     if not (run.best_folder / "config.json").is_file():
         raise RunError(f"'{run.name}' has no model yet: its first evaluation saves one. Let it train on, or resume it.")
+    predictor = Predictor.load(run.name)        # first of all: a run that tells no labels may have data without any
     data = data or run.config.data
     splits = load_splits(data)
     examples = splits[split]
-    predictor = Predictor.load(run.name)
     gold_ids = _in_the_order_of(predictor.label_names, splits.label_names)[examples["label_id"].to_numpy()]
     logits, _ = predictor.logits(examples["text"])
     if save:
@@ -37,7 +37,7 @@ def evaluate_run(
         index = examples.column_names.index("label_id")
         examples = examples.set_column(index, "label_id", [gold_ids])
         path = run.folder / "predictions" / slug(data.source) / f"{split}.parquet"
-        save_predictions(path, examples, logits, predictor.label_names)
+        save_predictions(path, examples, logits * np.float32(predictor.temperature), predictor.label_names)
     metrics = compute_metrics(logits, gold_ids, predictor.label_names)
     return {"run": run.name, "data": data.source, "split": split, "n": len(gold_ids), **metrics}
 

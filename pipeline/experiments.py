@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,10 +18,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from pipeline.config import FIELDS, RUN_NAME_PATTERN, RunConfig, make_config, read_preset, set_field
+from pipeline.budgets import budget_fields, tell_fields
+from pipeline.config import FIELDS, RUN_NAME_PATTERN, RunConfig, all_presets, make_config, read_preset, set_field
 from pipeline.exceptions import ConfigError
 from pipeline.runs import write_json
 from pipeline.sources import SHORT_NAMES, run_root
+from pipeline.stand_ins import refuse_what_is_lacking
+
+log = logging.getLogger(__name__)
 
 BASELINE = "baseline"
 
@@ -92,6 +98,63 @@ def _problem(exception: ValidationError) -> str:
     found = "none was given" if error["type"] == "missing" else f"found {error['input']!r:.80}"
     info = Experiment.model_fields.get(field)
     return f"'{field}' of an experiment {expected}; {found}. {info.description if info else ''}".strip()
+
+
+# Presets of several runs
+
+
+def experiment_presets() -> list[str]:
+    return [name for name, values in all_presets().items() if "changes" in values]
+
+
+def read_experiment_preset(name: str) -> Experiment:
+    """Under the preset's own name."""
+    values = {key: value for key, value in all_presets()[name].items() if key != "local"}
+    return Experiment.model_validate({"name": name, **values})
+
+
+def preset_configs(name: str) -> list[RunConfig]:
+    """Of each of a preset's runs, under any names."""
+    if name in experiment_presets():
+        return [member.config for member in members_of(read_experiment_preset(name))]
+    return [make_config({**read_preset(name), "name": name})]
+
+
+def requested_experiment(
+    given: str, name: str | None = None, budget: str = "full", fields: Mapping[str, Any] | None = None
+) -> Experiment:
+    """That of a file; else of the run root, as it was begun; else a preset. With what is asked for it is begun anew.
+
+    Args:
+        given: a path, an experiment or a preset.
+        fields: of all its runs where a change has none of its own, by dotted name.
+    Raises: ConfigError when it is not there or cannot be; when a preset needs what is not on this machine and the Hub
+        cannot be asked, with what to add.
+    """
+    is_new = bool(name or fields) or budget != "full"
+    is_preset = given in experiment_presets() and (is_new or given not in experiment_names())
+    if Path(given).is_file():
+        experiment, is_preset = read_experiment(Path(given)), False
+    else:
+        experiment = read_experiment_preset(given) if is_preset else load_experiment(given)
+    if is_new:
+        own = {"name": name or experiment.name, "set": {**experiment.set, **(fields or {})}}
+        experiment = Experiment.model_validate(experiment.model_dump(exclude={"runs"}) | own)
+        experiment = _within_budget(experiment, budget, fields or {})
+    refuse_what_is_lacking(given if is_preset else None, *(member.config for member in members_of(experiment)))
+    return experiment
+
+
+def _within_budget(experiment: Experiment, budget: str, fields: Mapping[str, Any]) -> Experiment:
+    """What the budget changes in each of its variants, unless it was asked for by itself."""
+    variants = _variants(experiment)
+    for variant, changes in variants.items():
+        usual = make_config({**_values(experiment, changes), "name": experiment.name})
+        cut = {field: value for field, value in budget_fields(usual, budget).items() if field not in fields}
+        if cut:
+            log.info("%s, budget %s: %s.", variant, budget, tell_fields(usual, cut))
+        variants[variant] = {**changes, **cut}
+    return experiment.model_copy(update={"changes": variants})
 
 
 # In the run root

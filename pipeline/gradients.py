@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,26 +21,26 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel
 
-    from pipeline.training import Labelled
+    from pipeline.classification import Labelled
+    from pipeline.pretraining import Masked
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Gradients:
-    """Those of an objective over training examples, left in a model's weights."""
+    """Those of an objective over the examples of a step, left in a model's weights."""
 
     model: PreTrainedModel
-    train: Labelled
     objective: Objective
     attack: AdversarialConfig
     accelerator: Accelerator
     micro_batch_tokens: int     # pieces of a step have at most so many; halved where they do not fit in memory
 
-    def compute(self, rows: np.ndarray, num_examples: int) -> float:
-        """Compute those of a step of so many examples, for weights that have none yet. Returns its loss, their mean.
+    def compute(self, examples: Labelled | Masked, num_targets: int) -> float:
+        """Compute those of a step of so many targets, for weights that have none yet. Returns its loss, their mean.
 
-        Args: rows: the step's, or a part of them, (B,); the gradients and losses of its parts add up to the step's.
+        Args: examples: the step's, or a part of them; the gradients and losses of its parts add up to the step's.
 
         Where memory does not suffice, begins anew with pieces of half the size, from then on.
 
@@ -50,9 +51,9 @@ class Gradients:
         random = random_state()
         buffers = [buffer.clone() for buffer in self.model.buffers()]       # among them statistics of a batch norm
         try:
-            return self._add_pieces(rows, num_examples)
+            return self._add_pieces(examples, num_targets)
         except RuntimeError as exception:
-            longest = self.train.encoded.lengths[rows].max()
+            longest = examples.encoded.lengths.max(initial=0)
             if not should_reduce_batch_size(exception) or self.micro_batch_tokens <= longest:
                 raise
         # Outside of the handler: its exception holds on to what filled the memory.
@@ -63,16 +64,15 @@ class Gradients:
         set_random_state(random)
         for buffer, before in zip(self.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
-        return self.compute(rows, num_examples)
+        return self.compute(examples, num_targets)
 
-    def _add_pieces(self, rows: np.ndarray, num_examples: int) -> float:
-        import torch
-
+    def _add_pieces(self, examples: Labelled | Masked, num_targets: int) -> float:
         loss = 0.0
-        for micro in micro_batches(rows, self.train.encoded.lengths, self.micro_batch_tokens):
-            batch = self.train.encoded.batch(micro, self.model.device)
-            gold_ids = torch.from_numpy(self.train.gold_ids[micro]).to(self.model.device)
-            share = partial(self._share, batch, gold_ids, num_examples)
+        lengths = examples.encoded.lengths
+        for micro in micro_batches(np.arange(len(lengths)), lengths, self.micro_batch_tokens):
+            batch, gold_ids = examples.batch(micro, self.model.device)
+            logits = partial(self._logits, examples, batch)
+            share = partial(self._share, logits, gold_ids, num_targets)
             if self.attack.name == "none":
                 micro_loss = share()
                 self.accelerator.backward(micro_loss)
@@ -82,15 +82,15 @@ class Gradients:
             loss += micro_loss.item()
         return loss
 
-    def _share(self, batch: dict[str, torch.Tensor], gold_ids: torch.Tensor, num_examples: int) -> torch.Tensor:
-        """Summed, and divided by the examples of the whole step: however it is cut, each example counts once."""
-        logits = self._logits(batch)
+    def _share(self, logits: Callable[[], torch.Tensor], gold_ids: torch.Tensor, num_targets: int) -> torch.Tensor:
+        """Summed, and divided by the targets of the whole step: however it is cut, each target counts once."""
+        first = logits()
         if not self.objective.config.r_drop:
-            return self.objective(logits, gold_ids) / num_examples
+            return self.objective(first, gold_ids) / num_targets
         with statistics_at_rest(self.model):
-            return self.objective.r_drop(logits, self._logits(batch), gold_ids) / num_examples
+            return self.objective.r_drop(first, logits(), gold_ids) / num_targets
 
-    def _logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _logits(self, examples: Labelled | Masked, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         with self.accelerator.autocast():
-            logits: torch.Tensor = self.model(**batch).logits
+            logits = examples.logits(self.model, batch)
         return logits.float()

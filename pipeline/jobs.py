@@ -23,14 +23,16 @@ from filelock import FileLock, Timeout
 
 from pipeline.augmentation import COPIES_FILE, augmented, check_augmentation
 from pipeline.config import RunConfig
-from pipeline.data import Splits, load_splits, slug
+from pipeline.data import Splits, slug
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.objectives import make_objective
+from pipeline.pretraining import about_head
 from pipeline.progress import Progress, logging_to, metrics_line, start_of
 from pipeline.runs import Run, Status, already_worked_on
 from pipeline.sources import PROJECT_ROOT, find_model
 from pipeline.tracking import Trackers
+from pipeline.unlabelled import load_examples
 
 if TYPE_CHECKING:
     from pipeline.training import EvaluationResult, Training
@@ -74,14 +76,14 @@ def _train(run: Run, progress: Progress, stop: threading.Event) -> None:
     from pipeline.training import EvaluationResult, prepare_training
 
     config = run.config
-    splits = load_splits(config.data)
+    splits = load_examples(config)
     devices = process_devices(config.hardware)
     with ExitStack() as held:
         for device in dict.fromkeys(devices):
             held.enter_context(device_lock(str(device), stop))
         splits = augmented(splits, config, run.folder / COPIES_FILE)
         let_helpers_join = held.enter_context(helpers(run, devices, stop))
-        keep_environment(run, splits, str(devices[0]), len(devices))
+        keep_environment(run, splits, str(devices[0]), len(devices), about_head(config))
         _log_counts(splits)
         progress.change("running")
         training, tokenizer = prepare_training(config, splits, splits.train, devices[0])
@@ -126,6 +128,8 @@ def _save_best(run: Run, training: Training, tokenizer: Any, splits: Splits, res
     from pipeline.predictions import save_predictions
 
     save_model(training.evaluated_model, tokenizer, run.best_folder)
+    if result.logits is None:       # it predicts no labels
+        return
     path = run.folder / "predictions" / slug(run.config.data.source) / "validation.parquet"
     save_predictions(path, splits.validation, result.logits, splits.label_names)
 
@@ -185,12 +189,12 @@ def start_detached(run: Run) -> int:
     return process.pid
 
 
-def start_command(arguments: list[str], **streams: Any) -> subprocess.Popen[str]:
-    """Start `python -m pipeline ...` where the user works, to find the same files; it outlives this process."""
+def start_command(arguments: list[str], module: str = "pipeline", **streams: Any) -> subprocess.Popen[str]:
+    """Start `python -m MODULE ...` where the user works, to find the same files; it outlives this process."""
     python_path = [str(PROJECT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
         # -P: a folder named pipeline where the user works is not taken for this one
-        [sys.executable, "-P", "-m", "pipeline", *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(python_path)},
         start_new_session=True,
         text=True,
@@ -214,9 +218,10 @@ def check_startable(config: RunConfig) -> Splits:
         from pipeline.processes import process_devices
 
         choose_precision(hardware.precision, process_devices(hardware)[0])
-    splits = load_splits(config.data)
-    check_augmentation(config.augment, splits.label_names)
-    make_objective(config.loss, splits.label_names, splits.train["label_id"].to_numpy())
+    splits = load_examples(config)
+    if config.task == "classify":
+        check_augmentation(config.augment, splits.label_names)
+        make_objective(config.loss, splits.label_names, splits.train["label_id"].to_numpy())
     return splits
 
 

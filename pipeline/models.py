@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config_parts import ModelConfig
-from pipeline.exceptions import ModelError
+from pipeline.exceptions import ModelError, RunError
 from pipeline.heads import encoder_config_of, head_of, register_heads, with_head
 from pipeline.layers import freeze
 from pipeline.sources import find_model
@@ -16,6 +17,10 @@ from pipeline.sources import find_model
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+CALIBRATION_FILE = "calibration.json"     # beside the weights that it was fitted to
+ENSEMBLE_TYPE = "volta_ensemble"         # of config.json; transformers alone does not know it, and refuses to load one
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -64,6 +69,11 @@ def load_base_model(
     """
     from transformers import AutoConfig
 
+    if members_of(Path(find_model(config.base).location)):
+        raise ModelError(
+            f"'{config.base}' is several models that answer together, and has no weights to train further. "
+            "Choose one of its members, or average their weights into one model."
+        )
     tokenizer = load_tokenizer(config.base)
     found = _from_pretrained(AutoConfig, config.base)
     if not _is_encoder(encoder_config_of(found)):
@@ -88,12 +98,68 @@ def _load_classifier(base: str, device: torch.device, model_config: PretrainedCo
     if keep_head:
         return _load_weights(AutoModelForSequenceClassification, base, device, config=model_config)
     encoder: Any = _load_weights(AutoModel, base, device).base_model
-    model = AutoModelForSequenceClassification.from_config(
+    return _on_encoder(AutoModelForSequenceClassification, encoder, model_config)
+
+
+def _on_encoder(auto_class: Any, encoder: Any, model_config: PretrainedConfig) -> Any:
+    """A new head, on the weights of an encoder."""
+    model = auto_class.from_config(
         model_config, dtype=encoder.dtype, attn_implementation=encoder.config._attn_implementation
-    ).to(device)
+    ).to(encoder.device)
     # Some heads do without the encoder's pooler, which AutoModel always brings: its surplus is left out.
     model.base_model.load_state_dict(encoder.state_dict(), strict=False)
     return model
+
+
+def load_language_model(
+    config: ModelConfig, device: torch.device
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """An encoder with a head that fills masks, in fp32, with what is frozen for good frozen, and its tokenizer.
+
+    A base without such a head gets one: a new layer, drawn from torch's current seed, and its own embeddings turned
+    round (they stay tied). An encoder's pooler takes no part, but stays with it for the head of a later run.
+
+    Raises: ModelError naming the base and what to do.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+
+    tokenizer = load_tokenizer(config.base)
+    found = _from_pretrained(AutoConfig, config.base)
+    model_config = encoder_config_of(found)
+    _refuse_without_masks(config.base, model_config, tokenizer)
+    if config.dropout is not None:
+        _set_dropout(model_config, config.dropout)
+    encoder: Any = _load_weights(AutoModel, config.base, device).base_model
+    if _has_masked_lm_head(found):
+        model: Any = _load_weights(AutoModelForMaskedLM, config.base, device, config=model_config)
+    else:
+        model = _on_encoder(AutoModelForMaskedLM, encoder, model_config)
+    if getattr(encoder, "pooler", None):
+        model.base_model.pooler = encoder.pooler
+    if config.freeze != "none":
+        freeze(model, config)
+    return model, tokenizer
+
+
+def _refuse_without_masks(base: str, model_config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    lacks = {
+        "its family has no head for it": model_config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        "its tokenizer has no mask": tokenizer.mask_token_id is None,
+        "its tokenizer does not tell which pieces make a word": not tokenizer.is_fast,
+    }
+    if lack := next((lack for lack, is_so in lacks.items() if is_so), None):
+        raise ModelError(
+            f"'{base}' cannot learn by masked-language modelling: {lack}. Choose another, such as bert-base-uncased."
+        )
+
+
+def has_masked_lm_head(base: str) -> bool:
+    """Do its weights have a head that fills masks? Raises: ModelError."""
+    from transformers import AutoConfig
+
+    return _has_masked_lm_head(_from_pretrained(AutoConfig, base))
 
 
 def load_classifier(base: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -115,7 +181,7 @@ def load_masked_lm(base: str, device: torch.device) -> tuple[PreTrainedModel, Pr
     from transformers import AutoConfig, AutoModelForMaskedLM
 
     model_config = _from_pretrained(AutoConfig, base)
-    if not any(name.endswith("ForMaskedLM") for name in model_config.architectures or []):
+    if not _has_masked_lm_head(model_config):
         return None
     return _load_weights(AutoModelForMaskedLM, base, device, config=model_config).eval(), load_tokenizer(base)
 
@@ -157,7 +223,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """Save as Hugging Face files; a crash at any moment leaves the old weights or the new.
 
     The first save moves a whole new folder into place. Later ones replace only `model.safetensors`, in one rename,
-    because nothing else changes while a run trains.
+    because nothing else changes while a run trains. A temperature fitted to the old weights goes before them.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -165,11 +231,36 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     with open(temporary / "model.safetensors", "rb") as file:
         os.fsync(file.fileno())
     if folder.exists():
+        (folder / CALIBRATION_FILE).unlink(missing_ok=True)
         os.replace(temporary / "model.safetensors", folder / "model.safetensors")
         shutil.rmtree(temporary)
     else:
         tokenizer.save_pretrained(temporary)
         os.replace(temporary, folder)
+
+
+def temperature_of(folder: Path) -> float:
+    """What the logits of the model in this folder are divided by; 1 unless it was calibrated. Raises: RunError."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        return 1.0
+    try:
+        temperature = float(json.loads(path.read_bytes())["temperature"])
+    except (ValueError, KeyError, TypeError):
+        temperature = 0.0
+    if not 0 < temperature < float("inf"):
+        raise RunError(f"{path} holds no temperature above 0. Remove it, or calibrate the run anew.")
+    return temperature
+
+
+def members_of(folder: Path) -> list[Path]:
+    """The folders of the models that answer together as this one; none for an ordinary model."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        names = config["members"] if config["model_type"] == ENSEMBLE_TYPE else []
+    except (OSError, ValueError, KeyError, TypeError):      # told by whoever loads it
+        return []
+    return [folder / "members" / str(number) for number in range(len(names))]
 
 
 def _is_encoder(model_config: PretrainedConfig) -> bool:
@@ -189,6 +280,10 @@ def _is_encoder(model_config: PretrainedConfig) -> bool:
 
 def _has_trained_head(model_config: PretrainedConfig) -> bool:
     return "ForSequenceClassification" in str(model_config.architectures)
+
+
+def _has_masked_lm_head(model_config: PretrainedConfig) -> bool:
+    return any(name.endswith("ForMaskedLM") for name in model_config.architectures or [])
 
 
 def _set_dropout(model_config: PretrainedConfig, dropout: float) -> None:

@@ -13,8 +13,8 @@ import psutil
 
 from pipeline.augmentation import as_if_translated, augmented, check_augmentation
 from pipeline.config import RunConfig
-from pipeline.data import load_splits
 from pipeline.tracking import tracking_notes
+from pipeline.unlabelled import load_examples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,18 +55,19 @@ def make_plan(config: RunConfig) -> Plan:
     from pipeline.processes import process_devices
     from pipeline.training import is_evaluated, prepare_training
 
-    splits = load_splits(config.data)
+    splits = load_examples(config)
     check_augmentation(config.augment, splits.label_names)
     splits = augmented(splits, config, translate=as_if_translated)
     devices = process_devices(config.hardware)
     device = devices[0]
     free_memory = _free_memory(device)
     whole = config.model.model_copy(update={"unfreeze_each_epoch": 0})      # the last epochs are the longest
-    training, _ = prepare_training(
-        config.model_copy(update={"model": whole}), splits, _sample(splits.train, config.seed), device
-    )
+    sample = _sample(splits.train, config.seed)
+    training, _ = prepare_training(config.model_copy(update={"model": whole}), splits, sample, device)
     keep_freed_memory()
-    steps_per_epoch = math.ceil(splits.train.num_rows / config.optim.batch_size)
+    # A text may be cut into several inputs.
+    inputs = len(training.train.encoded) * splits.train.num_rows // sample.num_rows
+    steps_per_epoch = math.ceil(inputs / config.optim.batch_size)
     steps = steps_per_epoch * config.optim.epochs
     evaluations = sum(is_evaluated(step, steps_per_epoch, config.stop.evaluate_every) for step in range(steps + 1))
     seconds_per_step = _seconds_per_step(training)
@@ -127,14 +128,14 @@ def _seconds_per_step(training: Training) -> float:
 
 
 def _seconds_per_evaluation(training: Training) -> float:
-    from pipeline.predictor import predict_logits
-
-    encoded = training.validation.encoded
-    rows = np.linspace(0, len(encoded) - 1, min(MEASURED_TEXTS, len(encoded))).round().astype(int)
+    num_texts = len(training.validation.encoded)
+    rows = np.linspace(0, num_texts - 1, min(MEASURED_TEXTS, num_texts)).round().astype(int)
+    some = training.validation.take(rows)
     training.model.eval()
+    some.take(np.arange(1)).evaluate(training.model)        # imports what metrics need
     started = time.perf_counter()
-    predict_logits(training.model, encoded.take(rows))
-    return (time.perf_counter() - started) * len(encoded) / len(rows)
+    some.evaluate(training.model)
+    return (time.perf_counter() - started) * num_texts / len(rows)
 
 
 def _free_memory(device: torch.device) -> int:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.exceptions import RunError
+from pipeline.models import temperature_of
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,14 @@ class Predictions:
     texts: list[str]            # N, as the model read them (cleaned)
     label_names: list[str]      # C, in the order of the columns of `logits`
     gold_ids: np.ndarray        # (N,) int64
-    logits: np.ndarray          # (N, C) float32, before softmax
+    logits: np.ndarray          # (N, C) float32, before softmax, divided by the temperature of the run
 
 
 def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_names: list[str]) -> None:
-    """Write a split's examples (with the source's other columns) beside their logits; atomically."""
+    """Write a split's examples (with the source's other columns) beside their logits, as the weights alone give them.
+
+    Atomically. The temperature of a run that was calibrated is applied by whoever reads them, so that it can change.
+    """
     # Where the source is itself a file of predictions, its columns make room for ours.
     renamed = {"label_id": "gold_id", "gold_id": "source_gold_id", "logits": "source_logits"}
     table = examples.rename_columns([renamed.get(name, name) for name in examples.column_names])
@@ -40,17 +44,21 @@ def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_n
 
 
 def read_predictions(path: Path, example_id: str | None = None) -> Predictions:
-    """All, or those of one example. Raises: RunError when the file is not there or is not a predictions file."""
+    """All, or those of one example, of a run's file `<run>/predictions/<data>/<split>.parquet`.
+
+    Raises: RunError when the file is not there or is not a predictions file, or the run's temperature is damaged.
+    """
     try:
         table = pq.read_table(path, filters=None if example_id is None else [("example_id", "=", example_id)])
         label_names = json.loads(table.schema.metadata[b"label_names"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as exception:
         reason = " ".join(str(exception).split())
         raise RunError(f"{path} is not a predictions file ({reason}). Make it anew with 'evaluate --save'.") from None
+    logits = pc.list_flatten(table["logits"]).to_numpy().reshape(-1, len(label_names))
     return Predictions(
         example_ids=table["example_id"].to_pylist(),
         texts=table["text"].to_pylist(),
         label_names=label_names,
         gold_ids=table["gold_id"].to_numpy(),
-        logits=pc.list_flatten(table["logits"]).to_numpy().reshape(-1, len(label_names)),
+        logits=logits / np.float32(temperature_of(path.parents[2] / "best")),
     )

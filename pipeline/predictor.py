@@ -6,8 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +18,20 @@ from pipeline.config import read_config
 from pipeline.config_parts import CleanConfig
 from pipeline.encoding import Encoded, encode, micro_batches
 from pipeline.metrics import softmax
-from pipeline.models import choose_device, label_names_of, load_classifier, max_positions
+from pipeline.models import (
+    CALIBRATION_FILE,
+    choose_device,
+    label_names_of,
+    load_classifier,
+    max_positions,
+    members_of,
+    temperature_of,
+)
 from pipeline.onnx_forward import Forward, onnx_forward
 from pipeline.sources import Place, find_model
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MODELS_KEPT = 2                 # loaded at once; the one used longest ago goes first
@@ -53,12 +63,15 @@ def predict_logits(model: PreTrainedModel, encoded: Encoded, forward: Forward | 
 
     forward = forward or by_torch
     device = model.device
-    max_tokens = TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
     logits = np.zeros((len(encoded), len(label_names_of(model.config))), np.float32)
     with torch.no_grad():           # not inference_mode: what a model caches meanwhile (RoPE) is trained with later
-        for rows in micro_batches(np.arange(len(encoded)), encoded.lengths, max_tokens):
+        for rows in micro_batches(np.arange(len(encoded)), encoded.lengths, tokens_per_batch(device)):
             logits[rows] = forward(encoded.batch(rows, device))
     return logits
+
+
+def tokens_per_batch(device: torch.device) -> int:
+    return TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
 
 
 class Predictor:
@@ -68,17 +81,25 @@ class Predictor:
     'positive'
     """
 
-    _loaded: ClassVar[OrderedDict[tuple[str, str, float], Predictor]] = OrderedDict()
+    _loaded: ClassVar[OrderedDict[tuple[Any, ...], Predictor]] = OrderedDict()
     _loading: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, cleaning: CleanConfig
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        cleaning: CleanConfig,
+        temperature: float = 1.0,
     ) -> None:
         self.model = model.requires_grad_(False)    # what is explained are gradients of embeddings, not of weights
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.cleaning = cleaning        # what was done to the texts it learnt from is done to those it is asked about
         self.label_names = label_names_of(model.config)
+        self.temperature = temperature
+        if temperature != 1:        # in the model itself, so that whoever asks it, words and gradients too, agrees
+            model.register_forward_hook(partial(_divide_logits, temperature))
         self.computing = threading.Lock()
         self._num_calls = 0
         self._forward: Forward | None = None        # torch's, unless ONNX Runtime has the same weights
@@ -87,16 +108,15 @@ class Predictor:
     def load(cls, name: str, device: str = "auto") -> Predictor:
         """A run's best model, a model folder or a Hub classifier; kept loaded until two others were used since.
 
-        A run's model is loaded anew once training has saved a better one.
-        Raises: ModelError when it is not found, or has no trained head.
+        A run's model is loaded anew once training has saved a better one, or once it was calibrated.
+        Raises: ModelError when it is not found, or has no trained head; RunError when its temperature is damaged.
         """
         place = find_model(name)
-        weights = Path(place.location) / "model.safetensors"
-        key = (place.location, device, weights.stat().st_mtime if weights.exists() else 0.0)
+        files = [Path(place.location) / file for file in ("config.json", "model.safetensors", CALIBRATION_FILE)]
+        key = (place.location, device, *(path.stat().st_mtime_ns if path.exists() else 0 for path in files))
         with cls._loading:
             if key not in cls._loaded:
-                model, tokenizer = load_classifier(name, choose_device(device))
-                cls._loaded[key] = cls(model, tokenizer, max_positions(model, tokenizer), _cleaning_of(place))
+                cls._loaded[key] = load_anew(place, choose_device(device))
                 for old in [old for old in cls._loaded if old[:2] == key[:2] and old != key]:
                     del cls._loaded[old]
             cls._loaded.move_to_end(key)
@@ -133,6 +153,22 @@ class Predictor:
             )
             for text, probs, truncated, num_pieces in rows
         ]
+
+
+def load_anew(place: Place, device: torch.device) -> Predictor:
+    """What stands there, an ordinary model or an ensemble. Raises: ModelError."""
+    folder = Path(place.location)
+    if members := members_of(folder):
+        from pipeline.ensembles import EnsemblePredictor
+
+        loaded = [load_anew(Place(str(member), "local", str(member)), device) for member in members]
+        return EnsemblePredictor(loaded, _cleaning_of(place), temperature_of(folder))
+    model, tokenizer = load_classifier(place.name, device)
+    return Predictor(model, tokenizer, max_positions(model, tokenizer), _cleaning_of(place), temperature_of(folder))
+
+
+def _divide_logits(temperature: float, model: Any, inputs: Any, output: Any) -> None:
+    output.logits = output.logits / temperature
 
 
 def _whole(text: str) -> str:

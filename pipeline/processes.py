@@ -24,11 +24,11 @@ import psutil
 from pipeline.augmentation import COPIES_FILE, augmented
 from pipeline.catalog import load_run
 from pipeline.config_parts import HardwareConfig
-from pipeline.data import load_splits
 from pipeline.exceptions import ConfigError, RunError
 from pipeline.jobs import StopRequested, log_failure, start_command
 from pipeline.runs import Run
 from pipeline.team import ProcessLost, Team
+from pipeline.unlabelled import load_examples
 
 if TYPE_CHECKING:
     import torch
@@ -184,7 +184,7 @@ def _compute_along(run: Run, team: Team, meeting_point: Path) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with threads_of_one(devices):
-        splits = augmented(load_splits(run.config.data), run.config, run.folder / COPIES_FILE)
+        splits = augmented(load_examples(run.config), run.config, run.folder / COPIES_FILE)
         training, _ = prepare_training(run.config, splits, splits.train, device)
         torch.distributed.FileStore(str(meeting_point), team.size).set(_ready(team.rank), "")
         _meet(training, meeting_point, team)

@@ -116,8 +116,9 @@ def metrics_line(result: StepResult | EvaluationResult) -> dict[str, Any]:
 def _log_line(result: StepResult | EvaluationResult) -> str:
     line = metrics_line(result)
     if "split" in line:
-        scores = f"loss {line['loss']:.4f}, accuracy {line['accuracy']:.4f}, macro F1 {line['macro_f1']:.4f}"
-        return f"Step {line['step']}: {line['split']} {scores}"
+        words = {"accuracy": "accuracy", "macro_f1": "macro F1", "perplexity": "perplexity"}
+        scores = [f", {words[name]} {line[name]:.4f}" for name in words if name in line]
+        return f"Step {line['step']}: {line['split']} loss {line['loss']:.4f}{''.join(scores)}"
     return f"Step {line['step']}: loss {line['loss']:.4f}, {line['examples_per_second']:.0f} examples/s"
 
 

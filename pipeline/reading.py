@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,20 +23,20 @@ ACCEPTED = "Volta reads .parquet, .jsonl (one JSON object a line), .csv and .tsv
 class Source:
     """The tables of a source as they are, before any column is chosen."""
 
-    tables: dict[str, pa.Table]                                             # by split: train, validation, test
+    tables: dict[str, pa.Table]                                             # by split: train, validation, test ...
     files: dict[str, str]                                                   # by split: what a message calls it
     class_names: dict[str, list[str]] = field(default_factory=dict)         # by column: names that the source gives
 
 
-def read_source(place: Place, encoding: str = "utf-8") -> Source:
-    """Read every split of a source; a single file is its train split.
+def read_source(place: Place, encoding: str = "utf-8", splits: Sequence[str] = SPLIT_NAMES) -> Source:
+    """Read these splits of a source, as far as there are; a single file is its train split.
 
     Raises: DataError naming file, line or column, and the remedy. Of a source with one bad file nothing is kept.
     """
     if place.kind == "hub":
-        return _read_hub(place.location)
+        return _read_hub(place.location, splits)
     path = Path(place.location)
-    files = _split_files(path) if path.is_dir() else {"train": path}
+    files = _split_files(path, splits) if path.is_dir() else {"train": path}
     tables = {split: read_table(file, encoding) for split, file in files.items()}
     return Source(tables, {split: file.name for split, file in files.items()})
 
@@ -71,9 +72,9 @@ def read_table(path: Path, encoding: str = "utf-8") -> pa.Table:
     return table
 
 
-def _split_files(folder: Path) -> dict[str, Path]:
+def _split_files(folder: Path, splits: Sequence[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for split in SPLIT_NAMES:
+    for split in splits:
         found = [folder / f"{split}{suffix}" for suffix in DATA_SUFFIXES if (folder / f"{split}{suffix}").is_file()]
         if len(found) > 1:
             raise DataError(f"{folder} has both {found[0].name} and {found[1].name}. Keep one file per split.")
@@ -117,7 +118,7 @@ def _read_parquet(path: Path) -> pa.Table:
         ) from None
 
 
-def _read_hub(hub_id: str) -> Source:
+def _read_hub(hub_id: str, splits: Sequence[str]) -> Source:
     """Read a data set of the Hub, through the cache of `datasets`; code that comes with a data set is never run."""
     if os.path.exists(hub_id):      # `datasets` would take the folder for it
         raise DataError(
@@ -135,16 +136,16 @@ def _read_hub(hub_id: str) -> Source:
             f"The data set '{hub_id}' could not be read from the Hugging Face Hub ({reason}). Check its name, your "
             "connection and, if it is gated, your access; or give a local file."
         ) from None
-    splits = {split: found[split] for split in SPLIT_NAMES if split in found}
-    if "train" not in splits:
+    tables = {split: found[split] for split in splits if split in found}
+    if "train" not in tables:
         has = ", ".join(map(str, found))
         raise DataError(f"The data set '{hub_id}' has no split 'train'; it has: {has}. Save one of them as a file.")
-    files = {split: f"{hub_id} ({split})" for split in splits}
-    for split, rows in splits.items():
+    files = {split: f"{hub_id} ({split})" for split in tables}
+    for split, rows in tables.items():
         _refuse_rows(files[split], rows.num_rows)
-    features = splits["train"].features.items()
+    features = tables["train"].features.items()
     return Source(
-        tables={split: rows.with_format("arrow")[:] for split, rows in splits.items()},
+        tables={split: rows.with_format("arrow")[:] for split, rows in tables.items()},
         files=files,
         class_names={name: list(feature.names) for name, feature in features if isinstance(feature, ClassLabel)},
     )

@@ -131,6 +131,16 @@ def find_data(source: str) -> Place:
     raise DataError(_not_found("data", name, data_names(), bool(hub_id)))
 
 
+def is_only_on_hub(name: str, repo_type: Literal["model", "dataset"]) -> bool:
+    """It is not on this machine, and has a name that the Hub may know."""
+    find, short_names = (find_model, SHORT_NAMES) if repo_type == "model" else (find_data, DATA_SHORT_NAMES)
+    try:
+        place = find(name)
+    except WorkbenchError:
+        return _hub_id(name.strip(), short_names) is not None
+    return place.kind == "hub" and not _is_cached(place.location, repo_type)
+
+
 def model_names() -> list[str]:
     """Names that `find_model` finds now: runs with a best model, the bundled run, short names of base models."""
     runs = [best.parent.name for best in run_root().glob("*/best") if _is_model_folder(best)]

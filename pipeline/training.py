@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.classification import Labelled
 from pipeline.config import RunConfig
-from pipeline.encoding import Encoded, encode, epoch_batches
+from pipeline.encoding import epoch_batches
 from pipeline.exceptions import WorkbenchError
 from pipeline.gradients import Gradients
 from pipeline.hardware import choose_precision, memory_bytes, random_state, seed_everything, set_random_state
 from pipeline.layers import freeze
-from pipeline.metrics import compute_metrics, is_better
-from pipeline.objectives import make_objective
+from pipeline.metrics import is_better
 from pipeline.optimization import make_average, make_optimizer, make_scheduler
-from pipeline.predictor import predict_logits
+from pipeline.pretraining import Masked, MaskedTexts, masked_examples
 from pipeline.team import Team
 
 if TYPE_CHECKING:
@@ -59,20 +59,7 @@ class EvaluationResult:
     split: str
     metrics: dict[str, Any]
     is_best: bool
-    logits: np.ndarray  # (N, C) float32
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Tokenised texts with their gold labels."""
-
-    encoded: Encoded  # N texts
-    gold_ids: np.ndarray  # (N,) int64
-
-    @classmethod
-    def of(cls, examples: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Labelled:
-        """Tokenise a split."""
-        return cls(encode(examples["text"], tokenizer, max_length), examples["label_id"].to_numpy())
+    logits: np.ndarray | None  # (N, C) float32; None where there are no labels to predict
 
 
 class Training:
@@ -84,8 +71,8 @@ class Training:
     def __init__(
         self,
         model: PreTrainedModel,
-        train: Labelled,
-        validation: Labelled,
+        train: Labelled | MaskedTexts,
+        validation: Labelled | Masked,
         label_names: list[str],
         config: RunConfig,
     ) -> None:
@@ -93,7 +80,7 @@ class Training:
 
         self.model, self.train, self.validation = model, train, validation
         self.label_names, self.config = label_names, config
-        self.steps_per_epoch = math.ceil(len(train.gold_ids) / config.optim.batch_size)
+        self.steps_per_epoch = math.ceil(len(train.encoded) / config.optim.batch_size)
         self.total_steps = self.steps_per_epoch * config.optim.epochs
         self.accelerator = Accelerator(
             cpu=model.device.type == "cpu",
@@ -103,9 +90,9 @@ class Training:
         optimizer = make_optimizer(model, config.optim, model.device)
         self.scheduler = make_scheduler(optimizer, config.optim, self.total_steps)
         self.optimizer = self.accelerator.prepare(optimizer)
-        objective = make_objective(config.loss, label_names, train.gold_ids)
+        objective = train.objective(config.loss, label_names)
         self.gradients = Gradients(
-            model, train, objective, config.adversarial, self.accelerator, config.hardware.micro_batch_tokens
+            model, objective, config.adversarial, self.accelerator, config.hardware.micro_batch_tokens
         )
         self.average: Any = make_average(model, config.optim.ema_decay) if config.optim.ema_decay else None
 
@@ -152,7 +139,10 @@ class Training:
         learning_rate = self.optimizer.param_groups[0]["lr"]
         rows = self._step_rows()
         self.team.seed(self.config.seed, self.step)
-        loss = self.team.add_up(self.gradients.compute(self.team.part(rows), len(rows)), self.gradients)
+        whole = self.train.of_step(rows, self.step)
+        part = whole.take(self.team.part(np.arange(len(rows))))
+        # Of very short texts it may be that nothing is to be guessed.
+        loss = self.team.add_up(self.gradients.compute(part, max(1, whole.num_targets)), self.gradients)
         if not math.isfinite(loss):
             raise self._not_a_number("loss", loss, self.step + 1)
         grad_norm = self._update()
@@ -207,10 +197,9 @@ class Training:
         )
 
     def _evaluate(self) -> EvaluationResult:
-        logits = predict_logits(self.evaluated_model.eval(), self.validation.encoded)
-        if not np.isfinite(logits).all():
-            raise self._not_a_number("validation loss", math.nan, self.step)
-        metrics = compute_metrics(logits, self.validation.gold_ids, self.label_names)
+        metrics, logits = self.validation.evaluate(self.evaluated_model.eval())
+        if not math.isfinite(metrics["loss"]):
+            raise self._not_a_number("validation loss", metrics["loss"], self.step)
         is_best = self._note_evaluation(metrics)
         return EvaluationResult(self.step, self.epoch, "validation", metrics, is_best, logits)
 
@@ -219,7 +208,7 @@ class Training:
         self.evaluated_step = self.step
         if self.step == 0:
             return False
-        metric, _, and_loss = self.config.stop.metric.partition("+")
+        metric, _, and_loss = self.config.metric.partition("+")
         is_best = is_better(metric, metrics[metric], self.best["value"] if self.best else None)
         loss_fell = is_better("loss", metrics["loss"], self.best_loss)
         if is_best:
@@ -268,13 +257,19 @@ def prepare_training(
     config: RunConfig, splits: Splits, train: pa.Table, device: torch.device
 ) -> tuple[Training, PreTrainedTokenizerBase]:
     """The training of a config before its first step, on these examples of train, and its tokenizer."""
-    from pipeline.models import checkpoint_layers, load_base_model, max_positions
+    from pipeline.models import checkpoint_layers, load_base_model, load_language_model, max_positions
 
     seed_everything(config.seed, config.hardware.deterministic)
-    model, tokenizer = load_base_model(config.model, splits.label_names, device)
+    if config.task == "mlm":
+        model, tokenizer = load_language_model(config.model, device)
+    else:
+        model, tokenizer = load_base_model(config.model, splits.label_names, device)
     if config.hardware.gradient_checkpointing:
         checkpoint_layers(model)
     max_length = min(config.data.max_length, max_positions(model, tokenizer))
+    if config.task == "mlm":
+        masked = masked_examples(train["text"], splits.validation["text"], tokenizer, max_length, config)
+        return Training(model, *masked, [], config), tokenizer
     tokenizer.model_max_length = max_length  # saved with the model: who predicts truncates alike
     examples = Labelled.of(train, tokenizer, max_length)
     validation = Labelled.of(splits.validation, tokenizer, max_length)

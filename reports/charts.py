@@ -65,6 +65,7 @@ TRAIN_LOSS = _Line("loss", "train", is_smoothed=True, is_noisy=True)
 VALIDATION_LOSS = _Line("loss", "validation", of_evaluations=True, dash="dot")
 MACRO_F1 = _Line("macro_f1", "macro_f1", of_evaluations=True)
 ACCURACY = _Line("accuracy", "accuracy", of_evaluations=True, dash="dot")
+MASKED_ACCURACY = _Line("masked_accuracy", "masked_accuracy", of_evaluations=True)
 
 
 def plotly_script() -> Path:
@@ -80,8 +81,9 @@ def loss_chart(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> Chart:
 
 
 def score_chart(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> Chart:
-    """Macro F1 and accuracy on validation."""
-    return _chart(_on("score_title", runs), runs, view, [MACRO_F1, ACCURACY], "", "evaluation")
+    """Macro F1 and accuracy on validation; of a run that fills masks, how often it is right."""
+    lines = [MACRO_F1, ACCURACY, MASKED_ACCURACY]
+    return _chart(_on("score_title", runs), runs, view, lines, "", "evaluation")
 
 
 def training_charts(runs: Sequence[Drawn], view: View = FIRST_VIEW) -> list[Chart]:
@@ -134,7 +136,8 @@ def _chart(title: str, runs: Sequence[Drawn], view: View, lines: Sequence[_Line]
     for index, run in enumerate(runs):
         for line in lines:
             traces += _traces(run, index, len(runs), line, view)
-    if not any(trace["x"] for trace in traces):
+    traces = [trace for trace in traces if any(value is not None for value in trace["y"])]
+    if not traces:
         return {"title": title, "figure": None, "empty": say(f"chart.begins_with_{first}" if runs else "chart.choose")}
     layout = {
         # Constant while the same runs are drawn: the reader's zoom outlives an update.

@@ -23,7 +23,7 @@ STEP_COLUMNS = (
     "tokens_per_second",
     "memory_bytes",
 )
-EVALUATION_COLUMNS = ("step", "epoch", "seconds", "loss", "accuracy", "macro_f1")
+EVALUATION_COLUMNS = ("step", "epoch", "seconds", "loss", "accuracy", "macro_f1", "masked_accuracy")
 
 Series = dict[str, np.ndarray]  # by column, each (N,) float64; NaN where the file has no number
 

@@ -18,12 +18,17 @@ MAX_LABEL_COLUMNS = 8  # with more labels, the smallest and the largest share ar
 
 
 def data_blocks(config: RunConfig) -> list[Block]:
-    """Read the data of a config and report on them. Raises: WorkbenchError, as a start would."""
+    """Read the data of a config and report on them, of texts without labels in short. Raises: as a start would."""
     from pipeline.augmentation import as_if_translated, augmented
     from pipeline.data import load_splits, preview
     from pipeline.data_report import data_report
     from pipeline.models import load_tokenizer
+    from pipeline.unlabelled import load_texts
 
+    if config.task == "mlm":
+        texts = load_texts(config.data)
+        sizes = rows_told({split: found["rows"] for split, found in texts.fingerprints.items()})
+        return [text(sizes), left_out_block(texts.place.sentence, texts.dropped)]
     splits = augmented(load_splits(config.data), config, translate=as_if_translated)
     tokenizer = load_tokenizer(config.model.base)
     # As the run itself cuts texts: at the model's own limit where that is lower.
@@ -45,15 +50,20 @@ def copies_blocks(config: RunConfig) -> list[Block]:
 def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:
     """Sizes, what should be heeded, and the rest as tables."""
     sizes = rows_told({name: split.rows for name, split in report.splits.items()})
-    left_out = " · ".join(f"{count(rows)} {reason}" for reason, rows in report.dropped.items())
     return [
         text(f"{sizes} · {_steps(report.splits['train'].rows, config)}"),
         *(text(sentence, "problem") for sentence in report.sentences() if sentence.startswith("Caution")),
-        text(say("data.left_out", place=report.place, reasons=left_out) if left_out else report.place, "note"),
+        left_out_block(report.place, report.dropped),
         splits_table(report),
         shared_table(report),
         source_table(report),
     ]
+
+
+def left_out_block(place: str, dropped: dict[str, int]) -> Block:
+    """Where the data were found, and what of them is left out."""
+    reasons = " · ".join(f"{count(rows)} {reason}" for reason, rows in dropped.items())
+    return text(say("data.left_out", place=place, reasons=reasons) if reasons else place, "note")
 
 
 def _steps(num_train: int, config: RunConfig) -> str:

@@ -25,10 +25,10 @@ from pipeline.models import load_tokenizer
 from pipeline.predictions import read_predictions
 from pipeline.runs import Run
 from reports.words import say
-from tabs.runs_view import when_written
+from tabs.runs_view import when_predicted
 from tabs.shared import find_run
 
-Written = tuple[int, int]
+Written = tuple[int, ...]
 MAX_CLUSTERED = 1000
 BECAME = ("fixed", "broken", "still_wrong")
 
@@ -108,7 +108,7 @@ def open_predictions(run: Run, file: str) -> Opened:
     """Raises: RunError when the run keeps no such predictions any more."""
     for kept in predictions_files(run):
         if f"{kept.data}/{kept.split}" == file:
-            return _opened(run, kept.path, when_written(kept.path))
+            return _opened(run, kept.path, when_predicted(run, kept.path))
     raise RunError(say("errors.no_file", run=run.name, file=file))
 
 

@@ -228,11 +228,13 @@ def faithfulness_block(measured: Faithfulness | None, label: str) -> list[Block]
 
 
 def finding_blocks(sentence: Sentence, found: Sequence[Finding]) -> list[Block]:
-    """The named cause of an error, then each claim with its experiment behind a click."""
+    """The named cause of an error first, else that there is none; each claim has its experiment behind a click."""
     blocks: list[Block] = []
-    if sentence.is_error:
+    cause = main_cause(found)
+    if sentence.is_error and cause is None:
         blocks.append(text(cause_told(found)))
-    findings = [finding_block(finding, sentence.is_error) for finding in found]
+    in_order = sorted(found, key=lambda finding: finding is not cause)
+    findings = [finding_block(finding, sentence.is_error) for finding in in_order]
     return [*blocks, *findings, *([text(say("errors.legend"), "note")] if findings else [])]
 
 

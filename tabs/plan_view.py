@@ -27,7 +27,7 @@ def plan_blocks(plan: dict[str, Any]) -> list[Block]:
         "parameters": say("plan.parameters_told", trainable=trainable, all=parameters),
         "device": say("plan.device_told", device=plan["device"], precision=plan["precision"], free=free),
     }
-    rows = [(say(f"plan.{name}"), words) for name, words in told.items()]
+    rows = [(say(f"plan.{name}"), words) for name, words in told.items() if words]      # without labels, no shares
     blocks = [table(say("plan.title"), [column("what"), column("how_much", "text")], rows)]
     if plan["peak_memory_bytes"] > plan["free_memory_bytes"]:
         blocks.append(text(say("plan.caution"), "problem"))

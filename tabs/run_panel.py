@@ -26,6 +26,7 @@ from tabs.shared import (
     finish_command,
     link,
     number,
+    predicts,
     remember_in_url,
     text,
     the_run,
@@ -69,7 +70,7 @@ def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
     log_size = run.log_path.stat().st_size if run and run.log_path.exists() else 0
     versions: dict[str, Any] = {
         "names": names,
-        "status": (name, status, bool(run and run.best_folder.is_dir()), waiting, busy),
+        "status": (name, status, bool(run and predicts(run)), waiting, busy),
         "curves": (name, curves and curves.version),
         "log": (name, log_size),
         "stop": bool(run) and status.is_active,
@@ -126,7 +127,7 @@ def run_blocks(run: Run, status: Status, waiting: Sequence[str] = (), busy: bool
         blocks.append(text(status.reason, "problem" if status.state == "failed" else "note"))
     if waiting:
         blocks.append(text(say("run.waiting", runs=say("page.comma").join(waiting)), "note"))
-    if run.best_folder.is_dir():
+    if predicts(run):
         blocks.append(link(say("run.predict"), tab="predict", run=run.name))
     return blocks
 

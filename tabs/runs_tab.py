@@ -9,12 +9,15 @@ from typing import Any, get_args
 import gradio as gr
 
 from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, unpack_run
+from pipeline.calibration import read_calibration
 from pipeline.catalog import all_runs
+from pipeline.models import CALIBRATION_FILE
 from pipeline.runs import Run
 from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
 from reports.words import say
 from tabs.access import owner_only
+from tabs.experiments_view import build_experiments_fold
 from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
 from tabs.runs_view import (
     chosen_runs,
@@ -43,7 +46,7 @@ from tabs.shared import (
 
 NUM_CHARTS = 2 + len(training_charts([]))
 NUM_DETAILS = 5
-PARTS = ("metrics", "predictions", "test", "log", "notes")
+PARTS = ("metrics", "calibration", "predictions", "test", "log", "notes")
 CHOSEN = "volta.chosen()"       # what is ticked is known to the browser alone
 MAX_NOTE = 10_000
 
@@ -91,6 +94,7 @@ def _written(run: Run, *parts: str) -> tuple[Any, ...]:
     """Changes when the run's evaluations or its files do: not with every step."""
     paths = {
         "metrics": run.best_folder / "model.safetensors",
+        "calibration": run.best_folder / CALIBRATION_FILE,
         "predictions": predictions_path(run, "validation"),
         "test": predictions_path(run, "test"),
         "log": run.log_path,
@@ -115,6 +119,17 @@ def show_test(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[Any
     finish_command(process)
     predictions = test_predictions(run)     # none where its weights have changed meanwhile
     yield [text(test_sentence(predictions))] if predictions else []
+
+
+@owner_only(...)
+def calibrate_run(profile: gr.OAuthProfile | None, name: str | None) -> Iterator[list[Block]]:
+    """Fit a temperature; take it away again where there is one. What it does is then told with the figures."""
+    run = the_run(name, say("runs.none_chosen"))
+    undo = ["--remove"] if read_calibration(run) else []
+    process = begin_command(["calibrate", *undo, "--", run.name])
+    yield [text(say("runs.calibrating", run=run.name), "note")]
+    finish_command(process)
+    yield []
 
 
 @owner_only(None, ...)      # it takes disk, and may hold texts that are not everybody's
@@ -193,6 +208,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             [], label=say("runs.details_of"), allow_custom_value=True, elem_id="runs-focus", scale=2, min_width=200
         )
         test = gr.Button(say("runs.test"), elem_id="test-button", scale=1, min_width=140)
+        calibrate = gr.Button(say("runs.calibrate"), elem_id="calibrate-button", scale=1, min_width=140)
         pack = gr.Button(say("runs.zip"), elem_id="zip-button", scale=1, min_width=120)
         zipped = gr.DownloadButton(visible="hidden", elem_id="zip-file")
         doomed = gr.Button(say("runs.delete"), elem_id="delete-button", scale=1, min_width=100)
@@ -217,6 +233,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         )
     brought = blocks_view("unzip-message", live=True)
     timer = gr.Timer(SLOW_SECONDS, active=False)
+    build_experiments_fold(timer, tab)
     seen, asked, to_delete = gr.State({}), gr.JSON(visible=False), gr.State(None)
     described = [details, config, environment, notes, log]
 
@@ -239,6 +256,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     focus.input(*shown, **quiet).then(lambda: ([], gr.Button(visible=False)), None, [message, sure], **quiet)
     tab.select(None, None, None, js=f"() => volta.remember('runs', ({CHOSEN} ?? []).join(','))")
     test.click(show_test, focus, message, **quiet).then(*shown, **quiet)
+    calibrate.click(calibrate_run, focus, message, **quiet).then(*shown, **quiet)
     pack.click(zip_run, focus, [zipped, message], **quiet).then(
         None, zipped, js="(file) => void (file && document.getElementById('zip-file').click())"
     )

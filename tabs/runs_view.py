@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.compare import accuracy_estimate, compare, macro_f1_estimate
+from pipeline.calibration import read_calibration
 from pipeline.config import differing_fields, field_value
 from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics, is_better
+from pipeline.models import CALIBRATION_FILE
 from pipeline.predictions import Predictions, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
@@ -109,9 +111,10 @@ def before_and_best(runs: Sequence[Run]) -> Block:
     rows = []
     for run in runs:
         first, best = first_and_best(run)
-        n = sum(label["support"] for label in best["per_label"].values()) if best else None
+        n = sum(label["support"] for label in best.get("per_label", {}).values()) if best else None
         cells = [
-            number(line[name]) if line else "" for name in ("loss", "accuracy", "macro_f1") for line in (first, best)
+            number(line[name]) if line and name in line else ""
+            for name in ("loss", "accuracy", "macro_f1") for line in (first, best)
         ]
         rows.append([run.name, count(n) if n else "", *cells, count(best["step"]) if best else ""])
     return table(say("runs.before_and_best"), [column("run"), *columns("number", *numbers)], rows)
@@ -125,7 +128,7 @@ def cautions(runs: Sequence[Run]) -> list[Block]:
         found.append(say("runs.other_examples"))
     for run in runs:
         first, best = first_and_best(run)
-        metric = run.config.stop.metric
+        metric = run.config.metric
         if first and best and metric in first and is_better(metric, first[metric], best[metric]):
             found.append(say("runs.worse", run=run.name, metric=metric_words(metric)))
     return [text(words, "problem") for words in found]
@@ -152,6 +155,11 @@ def when_written(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, 0
     return found.st_size, found.st_mtime_ns
+
+
+def when_predicted(run: Run, path: Path) -> tuple[int, ...]:
+    """Changes with a file of predictions, and with the temperature that their logits are divided by."""
+    return *when_written(path), *when_written(run.best_folder / CALIBRATION_FILE)
 
 
 def differences_table(runs: Sequence[Run]) -> Block:
@@ -218,11 +226,15 @@ def detail_blocks(run: Run | None) -> list[Block]:
     """The figures of one run's best model on validation, and on test where somebody has asked for them."""
     if run is None:
         return [text(say("runs.tick"), "hint")]
-    _, best = first_and_best(run)
+    first, best = first_and_best(run)
     if best is None:
         blocks = [text(say("runs.no_figures"), "hint")]
+    elif run.config.task == "mlm":
+        blocks = mlm_blocks(run, first or best, best)
     else:
         blocks = figures("validation", best)
+    if calibration := read_calibration(run):
+        blocks.insert(0, text(say("runs.calibrated", x=calibration, n=count(calibration.n)), "note"))
     if predictions := test_predictions(run):
         metrics = compute_metrics(predictions.logits, predictions.gold_ids, predictions.label_names)
         return [text(test_sentence(predictions)), *blocks, *figures("test", metrics)]
@@ -232,23 +244,25 @@ def detail_blocks(run: Run | None) -> list[Block]:
 def test_predictions(run: Run) -> Predictions | None:
     """What the best model says about test, where somebody has asked since it was saved."""
     path = _test_path(run)
-    return _read_predictions(path, when_written(path)) if path else None
+    return _read_predictions(path, when_predicted(run, path)) if path else None
 
 
 def test_value(run: Run) -> float | None:
     """On test, the metric that the run selects on: it stands beside its best on validation."""
     path = _test_path(run)
-    return _test_value(path, when_written(path), run.config.stop.metric) if path else None
+    return _test_value(path, when_predicted(run, path), run.config.stop.metric) if path else None
 
 
 def _test_path(run: Run) -> Path | None:
-    path, weights = predictions_path(run, "test"), run.best_folder / "model.safetensors"
-    asked = path.exists() and weights.exists() and path.stat().st_mtime >= weights.stat().st_mtime
+    path, best = predictions_path(run, "test"), run.best_folder
+    # An ensemble has no weights beside its config, which is written last.
+    model = next((file for file in (best / "model.safetensors", best / "config.json") if file.exists()), None)
+    asked = model and path.exists() and path.stat().st_mtime >= model.stat().st_mtime
     return path if asked else None
 
 
 @lru_cache(maxsize=4)       # texts and all
-def _read_predictions(path: Path, written: tuple[int, int]) -> Predictions | None:
+def _read_predictions(path: Path, written: tuple[int, ...]) -> Predictions | None:
     try:
         return read_predictions(path)
     except RunError:        # damaged: as if nobody had asked
@@ -256,7 +270,7 @@ def _read_predictions(path: Path, written: tuple[int, int]) -> Predictions | Non
 
 
 @lru_cache(maxsize=1024)
-def _test_value(path: Path, written: tuple[int, int], metric: str) -> float | None:
+def _test_value(path: Path, written: tuple[int, ...], metric: str) -> float | None:
     predictions = _read_predictions(path, written)
     if predictions is None:
         return None
@@ -269,6 +283,18 @@ def test_sentence(predictions: Predictions) -> str:
     n = len(predictions.gold_ids)
     accuracy = accuracy_estimate(int((predictions.logits.argmax(axis=1) == predictions.gold_ids).sum()), n)
     return say("runs.on_test", n=count(n), accuracy=accuracy, macro_f1=macro_f1_estimate(predictions))
+
+
+def mlm_blocks(run: Run, first: dict[str, Any], best: dict[str, Any]) -> list[Block]:
+    """How well masks are filled, before the first step and at the best one, and what should be known of that."""
+    heads = [column("what"), *columns("number", "before", "best")]
+    rows = [
+        [say(f"metrics.{name}"), *(number(line[name]) for line in (first, best))]
+        for name in ("perplexity", "masked_accuracy")
+    ]
+    found = table(say("runs.masked", n=count(best["masked"])), heads, rows)
+    about = run.environment().get("about")
+    return [found, *([text(about, "note")] if about else []), text(say("runs.as_base"), "note")]
 
 
 def figures(split: str, metrics: dict[str, Any]) -> list[Block]:

@@ -170,8 +170,13 @@ def duration(seconds: float) -> str:
 
 
 def runs_to_predict_with() -> list[str]:
-    """Names of the runs that have a best model, newest first."""
-    return [run.name for run in all_runs() if run.best_folder.is_dir()]
+    """Names of the runs that have a classifier, newest first."""
+    return [run.name for run in all_runs() if predicts(run)]
+
+
+def predicts(run: Run) -> bool:
+    """Has it a best model, and one that tells labels?"""
+    return run.config.task == "classify" and run.best_folder.is_dir()
 
 
 def find_run(name: str | None) -> Run | None:

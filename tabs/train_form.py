@@ -11,14 +11,19 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.budgets import BUDGETS, budget_fields
 from pipeline.catalog import run_names
-from pipeline.config import FIELDS, FieldHelp, RunConfig, make_config, preset_names, read_preset, set_field
+from pipeline.config import FIELDS, FieldHelp, RunConfig, all_presets, field_value, make_config, set_field
 from pipeline.exceptions import ConfigError
+from pipeline.experiments import experiment_names, experiment_presets, preset_configs
+from pipeline.stand_ins import find_stand_ins
 from reports.words import say, translate
 
-FIRST_PRESET = "quick"
+FIRST_PRESET, FIRST_BUDGET = "quick", "full"
 MAIN_FIELDS = ("data.source", "model.base", "name")  # they stand above the groups
-GROUPS = ("optim", "loss", "adversarial", "stop", "data", "augment", "model", "hardware", "other")    # other: no prefix
+GROUPS = (       # other: without a prefix
+    "optim", "mask", "loss", "adversarial", "stop", "data", "augment", "model", "hardware", "other",
+)  # fmt: skip
 NOT_ASKED = ("schema_version",)
 
 
@@ -96,23 +101,20 @@ def field_info(field: FieldHelp) -> str:
     return say("form.from" if high is None else "form.between", help=told, low=low, high=high)
 
 
-def preset_values(preset: str) -> dict[str, Any]:
-    """The value of each field of the form as the preset has it, defaults included; the name is one that is free."""
-    nested = read_preset(preset)
-    values = {}
-    for name in form_fields():
-        value: Any = nested
-        for part in name.split("."):
-            value = value.get(part, {}) if isinstance(value, dict) else {}
-        values[name] = FIELDS[name].default if value == {} else value
-    values["name"] = free_name(preset)
-    values["note"] = ""     # a preset's note says what to expect of it: none of this run
-    return values
+def preset_values(preset: str, budget: str = "full") -> dict[str, Any]:
+    """The value of each field of the form as the preset has it, defaults included; the name is one that is free.
+
+    Of several runs, those of the first: the form is not shown then.
+    """
+    config = preset_configs(preset)[0]
+    values = {name: field_value(config, name) for name in form_fields()} | budget_fields(config, budget)
+    # A preset's note says what to expect of it: none of this run.
+    return values | {"name": free_name(preset), "note": ""}
 
 
 def free_name(stem: str) -> str:
     """ "quick" to "quick-2" where there is a run "quick-1"."""
-    taken = set(run_names())
+    taken = {*run_names(), *experiment_names()}
     number = 1
     while f"{stem}-{number}" in taken:
         number += 1
@@ -121,20 +123,21 @@ def free_name(stem: str) -> str:
 
 def is_suggested(name: str) -> bool:
     """Whether the form may replace the name: it is one of its own suggestions."""
-    return any(re.fullmatch(rf"{re.escape(preset)}-\d+", name) for preset in preset_names())
+    return any(re.fullmatch(rf"{re.escape(preset)}-\d+", name) for preset in all_presets())
 
 
-def kept_values(kept: Any) -> tuple[str, dict[str, Any]]:
-    """Preset and values of a form as the browser kept it; what no longer fits is as in the preset."""
+def kept_values(kept: Any) -> tuple[str, str, dict[str, Any]]:
+    """Preset, budget and values of a form as the browser kept it; what no longer fits is as in the preset."""
     kept = kept if isinstance(kept, dict) else {}
-    preset = kept.get("preset") if kept.get("preset") in preset_names() else FIRST_PRESET
-    values = preset_values(str(preset))
+    preset = str(kept.get("preset") if kept.get("preset") in all_presets() else FIRST_PRESET)
+    budget = str(kept.get("budget") if kept.get("budget") in BUDGETS else FIRST_BUDGET)
+    values = preset_values(preset, budget)
     for name, value in kept.items():
         if name in values and _fits(FIELDS[name], value):
             values[name] = value
     if is_suggested(values["name"]):
-        values["name"] = free_name(str(preset))
-    return str(preset), values
+        values["name"] = free_name(preset)
+    return preset, budget, values
 
 
 def _fits(field: FieldHelp, value: Any) -> bool:
@@ -147,9 +150,9 @@ def _fits(field: FieldHelp, value: Any) -> bool:
     return isinstance(value, str) and (field.kind != "choice" or value in field.choices)
 
 
-def changed_fields(preset: str, values: dict[str, Any]) -> list[str]:
-    """Names of the fields, the run's name aside, whose value is not the preset's."""
-    usual = preset_values(preset)
+def changed_fields(preset: str, values: dict[str, Any], budget: str = FIRST_BUDGET) -> list[str]:
+    """Names of the fields, the run's name aside, whose value is not the preset's within the budget."""
+    usual = preset_values(preset, budget)
     return [name for name in form_fields() if name != "name" and _plain(values[name]) != _plain(usual[name])]
 
 
@@ -157,19 +160,25 @@ def _plain(value: Any) -> Any:
     return "" if value is None else value
 
 
-def train_arguments(preset: str, values: dict[str, Any]) -> list[str]:
-    """What follows `python -m pipeline`: the preset, the fields that differ from it, and the name."""
+def train_arguments(preset: str, values: dict[str, Any], budget: str = FIRST_BUDGET) -> list[str]:
+    """What follows `python -m pipeline`: the preset, the budget, the fields that differ from it, and the name."""
     name = values["name"]
     named = [f"--name={name}"] if name.startswith("-") else ["--name", name]
-    return ["train", *config_arguments(preset, values), *named, "--detach"]
+    if preset not in experiment_presets():
+        return ["train", *config_arguments(preset, values, budget), *named, "--detach"]
+    fields = find_stand_ins(preset, *preset_configs(preset)).fields
+    return ["sweep", preset, *settings(fields, budget), *named, "--detach"]
 
 
-def config_arguments(preset: str, values: dict[str, Any]) -> list[str]:
-    """The preset, and the fields that differ from it."""
-    arguments = ["--preset", preset]
-    for name in changed_fields(preset, values):
-        arguments += ["--set", f"{name}={_written(values[name])}"]
-    return arguments
+def config_arguments(preset: str, values: dict[str, Any], budget: str = FIRST_BUDGET) -> list[str]:
+    """The preset, the budget, and the fields that differ from it."""
+    changed = {name: values[name] for name in changed_fields(preset, values, budget)}
+    return ["--preset", preset, *settings(changed, budget)]
+
+
+def settings(fields: dict[str, Any], budget: str = FIRST_BUDGET) -> list[str]:
+    within = [] if budget == FIRST_BUDGET else ["--budget", budget]
+    return within + [part for name, value in fields.items() for part in ("--set", f"{name}={_written(value)}")]
 
 
 def shown_command(arguments: Sequence[str]) -> str:

@@ -9,14 +9,17 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline.budgets import BUDGETS
 from pipeline.catalog import run_names
-from pipeline.config import FIELDS, preset_names, read_preset
+from pipeline.config import FIELDS, all_presets
 from pipeline.exceptions import WorkbenchError
+from pipeline.experiments import experiment_presets
 from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
-from reports.words import say, translate
+from reports.words import say
 from tabs.access import check_may_change, owner_only
 from tabs.data_view import copies_blocks, data_blocks
 from tabs.plan_view import plan_blocks
+from tabs.preset_view import start_from
 from tabs.run_panel import build_run_panel, look_anew, remember_run
 from tabs.shared import (
     Block,
@@ -33,6 +36,7 @@ from tabs.shared import (
     write_kept,
 )
 from tabs.train_form import (
+    FIRST_BUDGET,
     FIRST_PRESET,
     changed_fields,
     component_for,
@@ -46,46 +50,48 @@ from tabs.train_form import (
     group_label,
     is_suggested,
     kept_values,
-    preset_values,
     shown_command,
     train_arguments,
 )
 
-Values = Any  # of one component; a handler gets the preset, then a value per field of form_fields()
+Values = Any  # of one component; a handler gets preset and budget, then a value per field of form_fields()
 
 
 def open_form(kept: Any) -> list[Values]:
-    """Preset (chosen and applied), its note, and the values, as the browser kept them; data and models found now."""
-    preset, values = kept_values(kept)
+    """Preset and budget (chosen and applied), the words beside them, and the values, as the browser kept them; data and
+    models found now."""
+    preset, budget, values = kept_values(kept)
     main = {
         "data.source": gr.Dropdown(choices=data_names(), value=values["data.source"]),
         "model.base": gr.Dropdown(choices=model_names(), value=values["model.base"]),
     }
-    return [preset, preset, preset_note(preset), *(main.get(name, values[name]) for name in form_fields())]
+    form = (main.get(name, values[name]) for name in form_fields())
+    return [preset, budget, [preset, budget], start_from(preset, budget)[0], *form]
 
 
-def pick_preset(preset: str, applied: str, name: str) -> list[Values]:
-    """The preset's note and values; a name that the user has chosen stays. Nothing where it is the one that is applied:
-    a picker also tells of an input when it is merely left."""
-    if preset == applied:
+def pick_preset(preset: str, budget: str, applied: list[str], name: str) -> list[Values]:
+    """The words beside a preset, and its values; a name that the user has chosen stays. Nothing where it is the one
+    that is applied: a picker also tells of an input when it is merely left."""
+    if [preset, budget] == applied:
         return [gr.skip()] * (2 + len(form_fields()))
-    values = preset_values(preset)
+    words, values = start_from(preset, budget)
     if name and not is_suggested(name):
         values["name"] = name
-    return [preset, preset_note(preset), *(values[name] for name in form_fields())]
+    return [[preset, budget], words, *(values[name] for name in form_fields())]
 
 
-def preset_note(preset: str) -> list[Block]:
-    return [text(translate(f"presets.{preset}", read_preset(preset).get("note", "")), "hint")]
+def show_fields(preset: str) -> list[Any]:
+    """What stands for one run is hidden beside a preset of several."""
+    return [gr.update(visible="hidden" if preset in experiment_presets() else True)] * 4
 
 
-def describe(preset: str, *form: Values) -> list[Any]:
+def describe(preset: str, budget: str, *form: Values) -> list[Any]:
     """What the form stands for: the command, what is wrong with it, titles of the groups."""
     values = _values(form)
-    changed = changed_fields(preset, values)
+    changed = changed_fields(preset, values, budget)
     wrong = config_problem(values)
     return [
-        shown_command(train_arguments(preset, values)),
+        shown_command(train_arguments(preset, values, budget)),
         [{**problem(wrong), "field": elem_id_of(wrong.field)}] if wrong else [],
         *(gr.Accordion(label=group_label(group, changed)) for group in field_groups()),
     ]
@@ -105,9 +111,11 @@ def show_copies(profile: gr.OAuthProfile | None, *form: Values) -> Iterator[list
     yield copies_blocks(config_of({**values, "name": values["name"] or "unnamed"}))
 
 
-def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[list[Block], list[str]]]:
+def plan_run(
+    profile: gr.OAuthProfile | None, preset: str, budget: str, *form: Values
+) -> Iterator[tuple[list[Block], list[str]]]:
     """Run `plan` with what the form stands for: a few real steps, thrown away. Yields what it was for, too."""
-    arguments = config_arguments(preset, _values(form))
+    arguments = config_arguments(preset, _values(form), budget)
     try:
         check_may_change(profile)
         yield [text(say("train.measuring"), "hint")], arguments
@@ -116,9 +124,9 @@ def plan_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Ite
         yield [problem(exception)], arguments
 
 
-def drop_outdated_plan(planned_for: list[str], preset: str, *form: Values) -> Any:
+def drop_outdated_plan(planned_for: list[str], preset: str, budget: str, *form: Values) -> Any:
     """No plan, where the form has become another since."""
-    return gr.skip() if planned_for == config_arguments(preset, _values(form)) else []
+    return gr.skip() if planned_for == config_arguments(preset, _values(form), budget) else []
 
 
 @owner_only(gr.skip(), ...)
@@ -132,15 +140,19 @@ def keep_upload(profile: gr.OAuthProfile | None, path: str) -> tuple[Any, list[B
 
 
 @owner_only(..., gr.skip(), gr.skip(), gr.skip())
-def start_run(profile: gr.OAuthProfile | None, preset: str, *form: Values) -> Iterator[tuple[Any, ...]]:
+def start_run(
+    profile: gr.OAuthProfile | None, preset: str, budget: str, *form: Values
+) -> Iterator[tuple[Any, ...]]:
     """Run the command that is shown. Yields the message, the run picker, the name for the next run, and no plan."""
     values = _values(form)
     name = values["name"]
-    process = begin_command(train_arguments(preset, values))
+    process = begin_command(train_arguments(preset, values, budget))
     yield [text(say("train.starting"), "note")], gr.skip(), gr.skip(), []
     finish_command(process)
-    started = text(say("train.started", run=name), "note")
-    yield [started], gr.Dropdown(choices=run_names(), value=name), free_name(preset), []
+    several = preset in experiment_presets()
+    message = [text(say("train.started_several" if several else "train.started", run=name), "note")]
+    # The first of several may not be there yet.
+    yield message, gr.skip() if several else gr.Dropdown(choices=run_names(), value=name), free_name(preset), []
 
 
 def _values(form: tuple[Values, ...]) -> dict[str, Values]:
@@ -154,11 +166,18 @@ def _values(form: tuple[Values, ...]) -> dict[str, Values]:
 def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     """Teach a model. Returns the timer that looks anew at the run while the tab is in sight."""
     kept = kept_by_browser()
-    usual = preset_values(FIRST_PRESET)
+    words, usual = start_from(FIRST_PRESET, FIRST_BUDGET)
     tab_heading(say("train.question"))
     with gr.Row(elem_classes="volta-main-fields"):
         preset = gr.Dropdown(
-            preset_names(), value=FIRST_PRESET, label=say("train.preset"), elem_id="train-preset", min_width=200
+            sorted(all_presets()), value=FIRST_PRESET, label=say("train.preset"), elem_id="train-preset", min_width=160
+        )
+        budget = gr.Dropdown(
+            [(say(f"budgets.{name}"), name) for name in BUDGETS],
+            value=FIRST_BUDGET,
+            label=say("train.budget"),
+            elem_id="train-budget",
+            min_width=120,
         )
         source = gr.Dropdown(
             [usual["data.source"]],
@@ -166,7 +185,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             label=say("train.data"),
             allow_custom_value=True,
             elem_id="train-source",
-            min_width=200,
+            min_width=160,
         )
         base = gr.Dropdown(
             [usual["model.base"]],
@@ -174,13 +193,13 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             label=say("train.base"),
             allow_custom_value=True,
             elem_id="train-base",
-            min_width=200,
+            min_width=160,
         )
-        name = gr.Textbox(usual["name"], label=say("train.name"), elem_id="train-name", min_width=200, max_lines=1)
-    note = blocks_view("preset-note", preset_note(FIRST_PRESET))
+        name = gr.Textbox(usual["name"], label=say("train.name"), elem_id="train-name", min_width=160, max_lines=1)
+    note = blocks_view("preset-note", words)
     fields: dict[str, Any] = {"data.source": source, "model.base": base, "name": name}
     folds = []
-    with gr.Column(elem_classes="volta-folds"):
+    with gr.Column(elem_classes="volta-folds") as folded:
         for group in field_groups():
             with (
                 gr.Accordion(group.title, open=False, elem_id=f"group-{group.prefix}") as fold,
@@ -205,7 +224,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             report = blocks_view("data-report", [text(say("train.data_hint"), "hint")])
     form = [fields[name] for name in form_fields()]
     planned_for = gr.State([])
-    applied = gr.State(FIRST_PRESET)  # the preset whose values the form began with
+    applied = gr.State([FIRST_PRESET, FIRST_BUDGET])  # those whose values the form began with
     command = gr.Code(
         shown_command(train_arguments(FIRST_PRESET, usual)),
         label=say("train.command"),
@@ -225,33 +244,34 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     panel = build_run_panel(demo)
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-    described = ([preset, *form], [command, wrong, *folds])
+    chosen = [preset, budget]
+    described = ([*chosen, *form], [command, wrong, *folds])
+    of_one_run = [source, base, folded, plan]
     keep: dict[str, Any] = {
         "fn": None,
-        "inputs": [preset, *form],
-        "js": write_kept("train-form", ["preset", *form_fields()]),
+        "inputs": [*chosen, *form],
+        "js": write_kept("train-form", ["preset", "budget", *form_fields()]),
     }
     # Only what the user does: while a page is being opened, values change by themselves. A paste is no `input` of a
     # text box, but it is seen when the box is left.
     edits = [component.input for component in form] + [field.blur for field in form if isinstance(field, gr.Textbox)]
-    demo.load(open_form, kept, [preset, applied, note, *form], js=read_kept("train-form"), **quiet).then(
-        describe, *described, **quiet
-    ).then(**keep)
-    preset.input(pick_preset, [preset, applied, name], [applied, note, *form], **quiet).then(
-        describe, *described, **quiet
-    ).then(**keep)
+    opened = demo.load(open_form, kept, [*chosen, applied, note, *form], js=read_kept("train-form"), **quiet)
+    picks = [preset.input, budget.input]
+    picked = gr.on(picks, pick_preset, [*chosen, applied, name], [applied, note, *form], **quiet)
+    for begun in (opened, picked):
+        begun.then(show_fields, preset, of_one_run, **quiet).then(describe, *described, **quiet).then(**keep)
     gr.on(edits, **keep)
-    gr.on([*edits, plan.click, preset.input], lambda: [], None, message, **quiet)
+    gr.on([*edits, *picks, plan.click], lambda: [], None, message, **quiet)
     gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
     gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
     copies.click(show_copies, form, shown_copies, **quiet)
     upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
-    checked = (drop_outdated_plan, [planned_for, preset, *form], planned)
-    planning = plan.click(plan_run, [preset, *form], [planned, planned_for], **quiet)
+    checked = (drop_outdated_plan, [planned_for, *chosen, *form], planned)
+    planning = plan.click(plan_run, [*chosen, *form], [planned, planned_for], **quiet)
     planning.then(*checked, **quiet)
     command.change(*checked, **quiet)
     started = start.click(
-        start_run, [preset, *form], [message, panel.run, name, planned], cancels=[planning], **quiet
+        start_run, [*chosen, *form], [message, panel.run, name, planned], cancels=[planning], **quiet
     )
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)

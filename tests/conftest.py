@@ -113,6 +113,10 @@ def sharp_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(autouse=True)
 def fresh_accelerate() -> None:
+    forget_precision()
+
+
+def forget_precision() -> None:
     """accelerate keeps one precision per process; a run has a process of its own, a test has not."""
     if "accelerate" in sys.modules:
         from accelerate.state import AcceleratorState
@@ -152,6 +156,7 @@ def trained_root(tiny_model: Path, tiny_data: Path, tmp_path_factory: pytest.Tem
     """A run root with `tiny`, trained by the command; what it said is in answer.json and stderr.txt."""
     from tests.command import training_arguments, volta
 
+    forget_precision()
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VOLTA_HOME", str(root))

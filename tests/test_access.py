@@ -8,10 +8,11 @@ import gradio as gr
 import pytest
 
 from tabs.access import AccessError, check_may_change
-from tabs.judge_form import save_fix, save_judgement
+from tabs.diagnose_tab import examine, run_remedy, try_remedies
+from tabs.judge_form import remove_fix, save_fix, save_judgement
 from tabs.predict_file import predict_upload
 from tabs.run_panel import resume_run, stop_run
-from tabs.runs_tab import bring_in, delete_for_good, show_test, write_note, zip_run
+from tabs.runs_tab import bring_in, calibrate_run, delete_for_good, show_test, write_note, zip_run
 from tabs.train_form import form_fields, preset_values
 from tabs.train_tab import keep_upload, plan_run, report_data, show_copies, start_run
 
@@ -54,6 +55,8 @@ def test_no_handler_does_anything_for_a_visitor(
     for module in ("tabs.run_panel", "tabs.train_tab"):
         monkeypatch.setattr(f"{module}.begin_command", lambda arguments: started.append(arguments))
     monkeypatch.setattr("tabs.runs_tab.begin_command", lambda arguments: started.append(arguments))
+    monkeypatch.setattr("tabs.diagnose_tab.begin_command", lambda arguments: started.append(arguments))
+    monkeypatch.setattr("tabs.diagnose_tab.start_command", lambda *arguments, **more: started.append(arguments))
     monkeypatch.setattr("tabs.train_tab.answer_of_command", lambda arguments: started.append(arguments))
     form = [preset_values("quick")[name] for name in form_fields()]
     upload = tmp_path / "mine.csv"
@@ -61,21 +64,26 @@ def test_no_handler_does_anything_for_a_visitor(
     answers = [
         *stop_run(profile, "some-run"),
         *resume_run(profile, "some-run"),
-        *(message for message, *_ in start_run(profile, "quick", *form)),
+        *(message for message, *_ in start_run(profile, "quick", "full", *form)),
         list(report_data(profile, *form))[-1],
         list(show_copies(profile, *form))[-1],
-        list(plan_run(profile, "quick", *form))[-1][0],
+        list(plan_run(profile, "quick", "full", *form))[-1][0],
         list(predict_upload(profile, str(upload), "", "utf-8", "sst2-minilm"))[-1][0],
         list(show_test(profile, "sst2-minilm"))[-1],
+        list(calibrate_run(profile, "sst2-minilm"))[-1],
         bring_in(profile, str(upload)),
         zip_run(profile, "sst2-minilm")[1],
         write_note(profile, "sst2-minilm", "mine")[0],
         delete_for_good(profile, "sst2-minilm")[0],
         keep_upload(profile, str(upload))[1],
-        save_judgement(profile, {"example": "test:1"}, "sst2-minilm", "starter/test", "fine", "", "", ""),
+        save_judgement(profile, {"example": "test:1"}, "sst2-minilm", "starter/test", "fine", "", "", "")[0],
         save_fix(profile, "sst2-minilm", "a film", "positive"),
+        remove_fix(profile, {"fix": "a film"}, "sst2-minilm"),
+        list(examine(profile, "run/sst2-minilm"))[-1][0],
+        list(try_remedies(profile, "run/sst2-minilm"))[-1],
+        list(run_remedy(profile, {"remedy": 0}, "preset/quick", {"subject": "preset/quick"}))[-1],
     ]
-    assert len(answers) == 15
+    assert len(answers) == 20
     assert all("Only the owner" in blocks[0]["text"] for blocks in answers)
     assert started == []
     assert not run_root.exists()

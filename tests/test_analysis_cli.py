@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def test_a_run_beside_itself_has_neither_mended_nor_broken_anything(run_root: Pa
     (["errors", "sst2-minilm", "--sort", "size"], "--sort is one of loss, probability, words, row; found 'size'."),
     (["errors", "sst2-minilm", "--rule", "contrst"], "'contrst' is no condition of a rule"),
     (["errors", "sst2-minilm", "--split", "train"], "keeps no such predictions"),
+    (["diagnose"], "Give either a run, --config FILE or --preset NAME."),
+    (["diagnose", "sst2-minilm", "--preset", "quick"], "Give either a run, --config FILE or --preset NAME."),
 ])
 def test_what_cannot_be_understood_is_one_sentence_and_status_2(
     run_root: Path, arguments: list[str], sentence: str
@@ -81,3 +84,25 @@ def test_what_cannot_be_understood_is_one_sentence_and_status_2(
     answer = analysis(*arguments)
     assert answer.status == 2 and answer.stdout == ""
     assert sentence in answer.stderr and answer.stderr.count("\n") == 1
+
+
+def test_a_config_is_examined_before_it_is_trained_and_a_remedy_is_tried(
+    run_root: Path, tiny_values: dict, tmp_path: Path
+) -> None:
+    sick = {**tiny_values, "optim": {"learning_rate": 1.0, "batch_size": 16}}
+    path = tmp_path / "run_config.json"
+    path.write_text(json.dumps(sick))
+    [told] = analysis("diagnose", "--config", str(path), "--try").lines
+    assert (told["symptom"], told["healthy"], told["run"]) == ("rate_large", False, None)
+    assert told["remedies"][0]["changes"]["optim.learning_rate"] == 5e-5
+    assert {check["name"] for check in told["checks"]} >= {"tokenizer", "gradients", "learning rates"}
+    assert told["tried"][0]["remedy"]["title"] == "rate 1e-4" and "loss" in told["tried"][0]
+    assert list(run_root.glob("*")) == []
+
+
+def test_a_run_is_examined_with_its_record(trained: Path) -> None:
+    answer = analysis("diagnose", "tiny")
+    [told] = answer.lines
+    assert told["symptom"] == "not_learning" and "of ln C." in told["evidence"]     # two epochs are too few for it
+    assert [check["name"] for check in told["checks"] if check["symptom"]] == ["course of the loss"]
+    assert "fine: Labels are encoded 0 to 1" in answer.stderr

@@ -17,6 +17,7 @@ from pipeline.experiments import (
     load_experiment,
     members_of,
     read_experiment,
+    requested_experiment,
     save_experiment,
 )
 
@@ -162,3 +163,29 @@ def test_an_unknown_experiment_is_told_with_the_nearest(run_root: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no experiment 'ablatoin'\. Did you mean ablation\?"):
         load_experiment("ablatoin")
     assert experiments_root().parent == run_root
+
+
+def test_what_is_asked_for_holds_for_all_runs_and_a_budget_for_each_where_nothing_is_asked(
+    run_root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.json"
+    changes = {"long": {"optim.epochs": 9}, "a": {"seed": 7}}
+    path.write_text(json.dumps({"name": "x", "base": "quick", "changes": changes}))
+    own = requested_experiment(str(path), "y", "quick", {"data.max_length": "100", "loss.name": "focal"})
+    members = {member.run: member.config for member in members_of(own)}
+    assert list(members) == ["y-baseline", "y-long", "y-a"]
+    assert [config.optim.epochs for config in members.values()] == [2, 2, 2]
+    assert [config.data.limit for config in members.values()] == [2_000] * 3
+    assert [config.data.max_length for config in members.values()] == [100] * 3
+    assert [config.loss.name for config in members.values()] == ["focal"] * 3
+    assert requested_experiment(str(path)) == read_experiment(path)
+
+
+def test_a_preset_that_was_begun_goes_on_as_it_was_begun(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.experiments.refuse_what_is_lacking", lambda *_: None)
+    save_experiment(requested_experiment("scibert-and-companions", budget="quick"))
+    begun = requested_experiment("scibert-and-companions")
+    assert {member.config.optim.epochs for member in members_of(begun)} == {2}
+    assert len(begun.runs) == 5
+    anew = requested_experiment("scibert-and-companions", budget="medium")
+    assert {member.config.optim.epochs for member in members_of(anew)} == {3}

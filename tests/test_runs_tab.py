@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from pipeline.calibration import read_calibration
 from pipeline.catalog import all_runs, create_run, load_run
 from pipeline.config import make_config
 from pipeline.jobs import carry_out
@@ -21,6 +22,7 @@ from tabs.runs_tab import (
     NUM_DETAILS,
     ask_to_delete,
     bring_in,
+    calibrate_run,
     delete_for_good,
     look,
     show_run,
@@ -152,6 +154,21 @@ def test_test_figures_appear_once_asked_for_and_go_when_the_model_changes(runs: 
     assert "On test" not in told(detail_blocks(runs[0]))
 
 
+def test_the_button_calibrates_a_run_and_undoes_it(runs: list[Run], sharp_model: Path) -> None:
+    shutil.copytree(sharp_model, runs[1].best_folder, dirs_exist_ok=True)      # it is far surer than it is right
+    seen = look(["two"], "step", 0.9, "two", {})[-1]
+    first, last = calibrate_run(None, "two")
+    assert "Asking two for its validation examples" in told(first) and last == []
+    after = look(["two"], "step", 0.9, "two", seen)
+    shown = told(after[3 + NUM_CHARTS])
+    found = read_calibration(runs[1])
+    assert found is not None
+    assert "Calibrated on validation, n = 24: " in shown and f"loss {found.nll_before:.3f} before, " in shown
+    assert list(calibrate_run(None, "two"))[-1] == []
+    assert read_calibration(runs[1]) is None
+    assert "Calibrated" not in told(look(["two"], "step", 0.9, "two", after[-1])[3 + NUM_CHARTS])      # not a skip
+
+
 def test_looking_again_sends_only_what_has_changed(runs: list[Run]) -> None:
     first = look(["one"], "step", 0.9, None, {})
     seen = first[-1]
@@ -200,7 +217,8 @@ def test_a_note_is_kept_in_the_record(runs: list[Run]) -> None:
 
 def test_without_a_run_every_button_says_so(runs: list[Run]) -> None:
     for blocks in (
-        zip_run(None, None)[1], ask_to_delete(None)[0], write_note(None, "gone", "x")[0], *show_test(None, "gone")
+        zip_run(None, None)[1], ask_to_delete(None)[0], write_note(None, "gone", "x")[0], *show_test(None, "gone"),
+        *calibrate_run(None, "gone"),
     ):
         assert blocks[0]["text"] == "No run is chosen. Tick one in the list."
     assert "is no more" in told(delete_for_good(None, "gone")[0])

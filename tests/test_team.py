@@ -29,10 +29,12 @@ def test_losses_and_gradients_of_the_parts_add_up_to_those_of_the_step(
     training = make_training(tiny_model, model={"dropout": 0}, **changes)
     rows = np.arange(num_rows)
     weights = [weight for weight in training.model.parameters()]
-    loss = training.gradients.compute(rows, num_rows)
+    loss = training.gradients.compute(training.train.take(rows), num_rows)
     whole = [weight.grad for weight in weights]
     training.model.zero_grad()
-    losses = [training.gradients.compute(Team(rank, 3).part(rows), num_rows) for rank in range(3)]
+    losses = [
+        training.gradients.compute(training.train.take(Team(rank, 3).part(rows)), num_rows) for rank in range(3)
+    ]
     assert sum(losses) == pytest.approx(loss, abs=1e-6)
     for weight, gradient in zip(weights, whole, strict=True):
         assert (weight.grad is None) == (gradient is None)

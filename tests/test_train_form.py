@@ -88,6 +88,29 @@ def test_an_untouched_form_asks_for_the_preset_alone(run_root: Path) -> None:
         assert arguments == ["train", "--preset", preset, "--name", f"{preset}-1", "--detach"]
 
 
+def test_a_budget_stands_in_the_command_and_only_what_differs_from_it_besides(
+    run_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {**preset_values("sst2", "quick"), "optim.epochs": 1}
+    arguments = train_arguments("sst2", values, "quick")
+    assert arguments == [
+        "train", "--preset", "sst2", "--budget", "quick", "--set", "optim.epochs=1", "--name", "sst2-1", "--detach"
+    ]
+    monkeypatch.setattr("pipeline.stand_ins.hub_answers", lambda: True)
+    assert requested_config(monkeypatch, arguments) == config_of(values)
+
+
+def test_a_preset_of_several_runs_is_swept_with_what_can_be_had(
+    run_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = "scibert-and-companions"
+    for answers, added in ((True, []), (False, ["--set", "model.base=all-MiniLM-L6-v2"])):
+        monkeypatch.setattr("pipeline.stand_ins.hub_answers", lambda answers=answers: answers)
+        arguments = train_arguments(preset, preset_values(preset, "quick"), "quick")
+        assert arguments[: 4 + len(added)] == ["sweep", preset, "--budget", "quick", *added]
+        assert arguments[-3:] == ["--name", f"{preset}-1", "--detach"]
+
+
 def test_only_changed_fields_stand_in_the_command_and_it_says_the_same_as_the_form(
     run_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +126,7 @@ def test_only_changed_fields_stand_in_the_command_and_it_says_the_same_as_the_fo
 
 
 def test_a_field_that_the_preset_sets_can_be_emptied(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_form, "read_preset", lambda name: {**read_preset(name), "data": {"limit": 500}})
+    monkeypatch.setattr("pipeline.experiments.read_preset", lambda name: {**read_preset(name), "data": {"limit": 500}})
     values = {**preset_values("quick"), "data.limit": None}
     assert changed_fields("quick", values) == ["data.limit"]
     assert "data.limit=" in train_arguments("quick", values)
@@ -133,20 +156,21 @@ def test_a_group_names_its_changed_fields() -> None:
 
 
 def test_what_the_browser_kept_is_taken_where_it_still_fits(run_root: Path) -> None:
-    preset, values = kept_values({
-        "preset": "end-to-end", "optim.epochs": 7, "data.source": "imdb", "data.limit": None,
+    preset, budget, values = kept_values({
+        "preset": "end-to-end", "budget": "quick", "optim.epochs": 7, "data.source": "imdb", "data.limit": None,
         "optim.schedule": "zigzag", "optim.batch_size": "many", "no.such": 1,
     })
-    assert preset == "end-to-end"
+    assert (preset, budget) == ("end-to-end", "quick")
+    assert values["data.max_length"] == 64
     assert (values["optim.epochs"], values["data.source"], values["data.limit"]) == (7, "imdb", None)
     usual = preset_values("end-to-end")
     assert all(values[name] == usual[name] for name in ("optim.schedule", "optim.batch_size"))
     assert "no.such" not in values
 
 
-@pytest.mark.parametrize("kept", [None, [], "text", {"preset": "gone"}])
+@pytest.mark.parametrize("kept", [None, [], "text", {"preset": "gone", "budget": "none"}])
 def test_without_anything_kept_the_form_is_the_first_preset(run_root: Path, kept: Any) -> None:
-    assert kept_values(kept) == ("quick", preset_values("quick"))
+    assert kept_values(kept) == ("quick", "full", preset_values("quick"))
 
 
 def test_the_form_stands_for_the_config_of_its_preset(run_root: Path) -> None:

@@ -11,7 +11,7 @@ from string import Formatter
 
 import pytest
 
-from pipeline.config import FIELDS, preset_names
+from pipeline.config import FIELDS, all_presets
 from reports import words
 from reports.words import ENGLISH, languages, meaning, say, translate, words_of
 
@@ -46,7 +46,7 @@ def test_every_language_has_all_words_with_the_same_values(code: str) -> None:
 def test_every_language_explains_all_fields_and_presets(code: str) -> None:
     in_form = [name for name in FIELDS if name not in ("schema_version", "name", "data.source", "model.base")]
     expected = [f"fields.{name}.{part}" for name in in_form for part in ("label", "help")]
-    expected += [f"presets.{name}" for name in preset_names()]
+    expected += [f"presets.{name}" for name in all_presets()]
     assert sorted(key for key in words.own_words(code) if key.startswith(ELSEWHERE)) == sorted(expected)
 
 

@@ -285,6 +285,33 @@ def test_a_changed_field_is_marked_and_stands_in_the_command(page: Page, address
     expect(page.locator("#train-problem")).to_contain_text("optim.epochs should be greater than or equal to 1")
 
 
+def test_a_preset_starts_from_what_can_be_had_here_within_the_budget(page: Page, address: str) -> None:
+    open_train(page, address)
+    choose(page, "train-preset", "frozen")
+    expect(page.locator("#preset-note")).to_contain_text("bert-base-uncased")
+    expect(page.locator("#preset-note")).to_contain_text("not on this machine, and the Hub is out of reach")
+    expect(page.locator("#train-base input")).to_have_value("all-MiniLM-L6-v2")
+    choose(page, "train-budget", "quick")
+    expect(page.locator("#preset-note")).to_contain_text("Within the budget: Epochs 2 (else 3)")
+    command = page.locator("#train-command")
+    expect(command).to_contain_text("--preset frozen --budget quick --set")
+    expect(command).to_contain_text("model.base=all-MiniLM-L6-v2")
+    page.reload()
+    expect(page.locator("#train-budget input")).to_have_value("quick")
+    expect(command).to_contain_text("--preset frozen --budget quick --set")
+
+
+def test_a_preset_of_several_runs_shows_its_command_and_no_fields_of_one_run(page: Page, address: str) -> None:
+    open_train(page, address)
+    choose(page, "train-preset", "scibert-and-companions")
+    expect(page.locator("#train-command")).to_contain_text("sweep scibert-and-companions --set model.base=all-MiniLM")
+    for hidden in ("#train-base", "#train-source", "#group-optim", "#plan-button"):
+        expect(page.locator(hidden)).to_be_hidden()
+    choose(page, "train-preset", "quick")
+    expect(page.locator("#group-optim")).to_be_visible()
+    expect(page.locator("#train-command")).to_contain_text("train --preset quick --name quick-1")
+
+
 def test_a_restarted_app_shows_the_run(context: BrowserContext, home: Home) -> None:
     port = free_port()
     page = context.new_page()

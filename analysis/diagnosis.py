@@ -1,0 +1,188 @@
+"""Why does it not learn? Checks of data, model, optimizer and record; a verdict in plain words, and its remedies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.check import Check
+from analysis.checks_of_data import checks_of_data
+from analysis.checks_of_learning import checks_of_learning
+from analysis.checks_of_record import checks_of_record
+from analysis.patient import Patient, patient_of
+from pipeline.config import RunConfig, field_value, make_config, set_field
+from pipeline.config_parts import CleanConfig
+from pipeline.exceptions import WorkbenchError
+
+Changes = dict[str, Any]        # new values by the dotted names of fields
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change of the config that may mend it."""
+
+    title: str
+    changes: Changes
+
+    def applied(self, config: RunConfig, name: str) -> RunConfig:
+        """Raises: ConfigError for a change that does not fit the rest of the config."""
+        values = config.model_dump()
+        for field, value in {**self.changes, "name": name, "note": self.title}.items():
+            set_field(values, field, value)
+        return make_config(values)
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """A sickness: the verdict in a sentence, and what may help; without remedies, what the config cannot mend."""
+
+    verdict: str
+    remedies: tuple[Remedy, ...] = ()
+
+
+_UNFREEZE = Remedy("unfreeze", {"model.freeze": "none", "model.unfreeze_each_epoch": 0})
+_USUAL_RATE = Remedy("rate 5e-5", {"optim.learning_rate": 5e-5, "optim.groups": "", "optim.layer_decay": 1.0})
+_RATE = Remedy("rate 1e-4", {**_USUAL_RATE.changes, "optim.learning_rate": 1e-4})
+_BATCH = Remedy("batch 16", {"optim.batch_size": 16})
+_HEAD = Remedy("linear head", {"model.head": "linear"})
+_NO_FP16 = Remedy("no fp16", {"hardware.precision": "auto"})
+_FEWER_EPOCHS = Remedy("stop early", {"stop.patience": 2, "optim.epochs": 3})
+_DROPOUT = Remedy("dropout 0.1", {"model.dropout": 0.1})
+
+# The gravest and surest first: what comes before explains what comes after.
+SYMPTOMS = {
+    "label_ids": Symptom("The labels are not encoded 0 to C - 1, so the loss counts other labels than are meant."),
+    "empty_texts": Symptom(
+        "The texts are empty, or cleaning leaves nothing of them.",
+        (Remedy("no cleaning", {f"data.clean.{step}": False for step in CleanConfig.model_fields}),),
+    ),
+    "tokenizer": Symptom("The tokenizer does not fit texts or model: the model is given pieces it does not know."),
+    "fp16_overflow": Symptom("Numbers overflow in fp16, so steps are lost.", (_NO_FP16,)),
+    "not_finite": Symptom(
+        "Loss or gradient is no number.", (_USUAL_RATE, Remedy("fp32", {"hardware.precision": "fp32"}))
+    ),
+    "dropout": Symptom("So much is dropped that hardly anything is left to learn from.", (_DROPOUT,)),
+    "detached": Symptom("The gradient does not reach parts of the model that ought to learn: the graph is cut."),
+    "not_in_optimizer": Symptom("Some parameters are in no group of the optimizer, or in two."),
+    "rate_large": Symptom("The learning rate is too large: each step throws the weights away.", (_USUAL_RATE,)),
+    "rate_small": Symptom("The learning rate is too small: the weights hardly move.", (_USUAL_RATE, _RATE)),
+    "frozen": Symptom("So much is frozen that what is left cannot learn the task.", (_UNFREEZE, _RATE, _HEAD)),
+    "imbalance": Symptom(
+        "Nearly all examples have one label: saying it always is nearly always right.",
+        (Remedy("weighted loss", {"loss.name": "weighted", "stop.metric": "macro_f1"}),),
+    ),
+    "few_examples": Symptom("There are too few examples: they are learnt by heart.", (_FEWER_EPOCHS,)),
+    "unrelated_labels": Symptom("The labels do not go with the texts: not even simple models find anything to learn."),
+    "not_learning": Symptom(
+        "It does not learn: the loss stays at what knowing nothing costs.", (_UNFREEZE, _RATE, _BATCH, _HEAD)
+    ),
+    "overfitting": Symptom(
+        "It learns by heart: validation loss rises while training loss falls.",
+        (
+            _FEWER_EPOCHS, Remedy("more dropout", {"model.dropout": 0.2}),
+            Remedy("weight decay", {"optim.weight_decay": 0.1}),
+        ),
+    ),
+    "warmup": Symptom(
+        "Most steps are spent warming up.",
+        (Remedy("short warm-up", {"optim.warmup_ratio": 0.06, "optim.warmup_steps": None}),),
+    ),
+    "rate_floor": Symptom(
+        "The learning rate is at its floor long before the end.",
+        (Remedy("linear schedule", {"optim.schedule": "linear"}),),
+    ),
+    "noisy_gradient": Symptom(
+        "The gradient's norm keeps growing: steps are noisy.", (Remedy("batch 64", {"optim.batch_size": 64}),)
+    ),
+    "slow": Symptom("It learns slowly.", (_RATE, Remedy("more epochs", {"optim.epochs": 5}))),
+}
+FATAL = ("label_ids",)          # after these nothing else can be computed
+IN_ORDER = (_UNFREEZE, _RATE, _BATCH, _HEAD, _NO_FP16)
+SHORT_STEPS, SHORT_EXAMPLES = 120, 2_000
+LEARNT = 0.9                    # of ln C: a validation loss below it
+HEALTHY = "Nothing is wrong that these checks can see."
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The verdict, what speaks for it, and what may mend it."""
+
+    symptom: str                # empty: healthy
+    verdict: str
+    evidence: str
+    remedies: tuple[Remedy, ...]
+    checks: tuple[Check, ...]
+
+
+def examine(patient: Patient) -> Iterator[Check]:
+    """All checks, in the order in which one would ask; as each is made."""
+    for check in checks_of_data(patient):
+        yield check
+        if check.symptom in FATAL:
+            return
+    yield from checks_of_learning(patient)
+    if patient.run:
+        yield from checks_of_record(patient.run, len(patient.label_names))
+
+
+def conclude(checks: Iterable[Check], config: RunConfig) -> Diagnosis:
+    """The first of SYMPTOMS that a check speaks for. A remedy that changes nothing of the config is none."""
+    checks = tuple(checks)
+    first_of = {check.symptom: check for check in reversed(checks)}
+    symptom = next((symptom for symptom in SYMPTOMS if symptom in first_of), "")
+    if not symptom:
+        return Diagnosis("", HEALTHY, "", (), checks)
+    remedies = tuple(remedy for remedy in SYMPTOMS[symptom].remedies if _changes(remedy, config))
+    return Diagnosis(symptom, SYMPTOMS[symptom].verdict, first_of[symptom].told, remedies, checks)
+
+
+def _changes(remedy: Remedy, config: RunConfig) -> bool:
+    return any(field_value(config, field) != value for field, value in remedy.changes.items())
+
+
+# Try in order
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A short training with a remedy, judged on validation."""
+
+    remedy: Remedy
+    loss: float
+    chance_loss: float
+    accuracy: float
+    steps: int
+    seconds: float
+    failed: str = ""            # why it could not be tried
+
+    @property
+    def learnt(self) -> bool:
+        return not self.failed and self.loss < LEARNT * self.chance_loss
+
+
+def try_in_order(config: RunConfig) -> Iterator[Tried]:
+    """Short trainings, each with one remedy, until the first that learns; each on the same sample of the data."""
+    for remedy in IN_ORDER:
+        if _changes(remedy, config):
+            tried = _try(remedy, config)
+            yield tried
+            if tried.learnt:
+                return
+
+
+def _try(remedy: Remedy, config: RunConfig) -> Tried:
+    started = time.monotonic()
+    try:
+        training = patient_of(remedy.applied(config, config.name)).training
+        while training.step < min(SHORT_STEPS, training.total_steps):
+            training.take_step()
+    except WorkbenchError as exception:
+        return Tried(remedy, np.nan, np.nan, np.nan, 0, time.monotonic() - started, failed=str(exception))
+    metrics, _ = training.validation.evaluate(training.evaluated_model.eval())
+    chance = float(np.log(len(training.label_names)))
+    accuracy = metrics.get("accuracy", np.nan)      # a logit may be no number
+    return Tried(remedy, metrics["loss"], chance, accuracy, training.step, time.monotonic() - started)

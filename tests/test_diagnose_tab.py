@@ -1,0 +1,90 @@
+"""The Diagnose tab: what it examines, what it shows of it, and the remedy that a button starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from pipeline.catalog import create_run, load_run
+from pipeline.config import make_config
+from tabs.diagnose_tab import enter, examine, run_remedy, subjects, try_remedies
+from tabs.diagnose_view import evidence_blocks, tried_blocks, verdict_blocks
+
+
+@pytest.fixture
+def sick(run_root: Path, tiny_values: dict[str, Any]) -> str:
+    create_run(make_config({**tiny_values, "name": "-sick", "optim": {"learning_rate": 1.0, "batch_size": 16}}))
+    return "run/-sick"
+
+
+def test_runs_and_presets_can_be_examined_and_the_address_names_one(sick: str) -> None:
+    names = [value for _, value in subjects()]
+    assert {sick, "run/sst2-minilm", "preset/quick"} <= set(names)
+    assert enter("?tab=diagnose&run=-sick", None).value == sick
+    assert enter("?tab=runs&run=-sick", "preset/quick").value == "preset/quick"
+    assert enter("?tab=diagnose&run=gone", None).value == names[0]
+
+
+def test_a_sick_run_is_told_check_by_check_and_its_remedy_starts_a_run(sick: str) -> None:
+    *steps, (verdict, evidence, found) = list(examine(None, sick))
+    assert any("fine: Labels are encoded 0 to 1" in json.dumps(shown) for shown, _, _ in steps)
+    assert verdict[0]["text"].startswith("The learning rate is too large")
+    remedies = verdict[-1]
+    assert remedies["rows"][0][0] == "run it: rate 5e-5" and "optim.learning_rate = 5e-05" in remedies["rows"][0][1]
+    assert {"bars", "table"} <= {block["kind"] for block in evidence}
+    *_, [said, link] = list(run_remedy(None, remedies["picks"][0][0], sick, found))
+    assert "-sick-rate-5e-5-1" in said["text"] and link["run"] == "-sick-rate-5e-5-1"
+    assert load_run("-sick-rate-5e-5-1").config.optim.learning_rate == 5e-5
+
+
+def test_a_remedy_of_something_else_is_not_run(sick: str) -> None:
+    found = {"subject": "preset/quick", "remedies": []}
+    for other in (None, found):
+        [[said]] = run_remedy(None, {"remedy": 0}, sick, other)
+        assert said["text"].startswith("Examine it first")
+
+
+def test_what_cannot_be_examined_is_one_sentence(run_root: Path) -> None:
+    *_, [[said], _, _] = examine(None, "run/gone")
+    assert said["tone"] == "problem" and "gone" in said["text"]
+    create_run(make_config({"name": "lost", "data": {"source": "nowhere-at-all"}}))
+    *_, [[said], _, _] = examine(None, "run/lost")
+    assert said["tone"] == "problem" and "nowhere-at-all" in said["text"] and "Traceback" not in said["text"]
+
+
+def test_a_preset_is_examined_with_what_can_be_had_here_and_says_so(
+    run_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    healthy = {"healthy": True, "verdict": "Fine.", "evidence": "", "remedies": [], "checks": []}
+
+    def answer(arguments: list[str], **streams: Any) -> Any:
+        asked.append(arguments)
+        streams["stdout"].write(json.dumps(healthy))
+        return Mock(stderr=[], wait=lambda: 0, poll=lambda: 0)
+
+    monkeypatch.setattr("tabs.diagnose_tab.start_command", answer)
+    monkeypatch.setattr("pipeline.stand_ins.is_only_on_hub", lambda name, _: name == "bert-base-uncased")
+    *_, (verdict, _, _) = list(examine(None, "preset/frozen"))
+    assert verdict[0]["text"].startswith("bert-base-uncased: not on this machine")
+    assert asked == [[
+        "diagnose", "--preset", "frozen", "--set", "model.base=all-MiniLM-L6-v2", "--set", "model.freeze=top-1"
+    ]]
+
+
+def test_remedies_are_tried_in_order(sick: str) -> None:
+    *_, [tried, _] = list(try_remedies(None, sick))
+    assert tried["rows"][0][0] == "rate 1e-4" and tried["rows"][0][1] in ("learns", "does not learn")
+
+
+def test_a_healthy_one_and_one_without_remedy_are_told_so() -> None:
+    healthy = {"healthy": True, "verdict": "Fine.", "evidence": "", "remedies": [], "checks": []}
+    assert verdict_blocks(healthy)[0]["text"] == "Fine."
+    ill = {**healthy, "healthy": False, "verdict": "Ill.", "evidence": "Labels."}
+    assert verdict_blocks(ill)[-1]["text"].startswith("No setting mends this")
+    assert evidence_blocks(healthy)[0]["label"] == "All checks: 0 fine, 0 not"
+    assert tried_blocks([])[0]["text"].startswith("None of the short remedies")

@@ -1,0 +1,101 @@
+"""The experiments fold: what is typed becomes an experiment, its runs are followed, its report is fetched."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from pipeline.catalog import load_run
+from pipeline.exceptions import ConfigError
+from pipeline.experiments import Experiment, experiment_names, members_of, save_experiment
+from pipeline.runs import write_json
+from tabs.experiments_view import experiment_of, go_on, look, queue, report, stop
+
+
+def test_what_is_typed_becomes_an_experiment() -> None:
+    common = "data.source=sst2, data.limit=2000"
+    changes = "slow: optim.learning_rate=1e-5\ncold: optim.schedule=cosine"
+    found = experiment_of(" ab ", "quick", common, changes, "1, 2", True)
+    assert (found.name, found.base, found.test, found.seeds) == ("ab", "quick", True, (1, 2))
+    members = members_of(found)
+    assert [each.variant for each in members] == ["baseline", "slow", "cold"] * 2
+    assert members[1].config.optim.learning_rate == 1e-5 and members[1].config.data.limit == 2000
+    groups = "optim.groups=lower=2e-5, head=5e-5, optim.epochs=2"
+    assert [each.variant for each in members_of(experiment_of("x", "quick", "", "optim.batch_size=8", "", False))] == [
+        "baseline", "baseline+bs8",
+    ]
+    [_, named_by_itself] = members_of(experiment_of("x", "quick", "", groups, "", False))
+    assert (named_by_itself.config.optim.groups, named_by_itself.config.optim.epochs) == ("lower=2e-5, head=5e-5", 2)
+
+
+@pytest.mark.parametrize(("typed", "sentence"), [
+    ((" ", "quick", "", "a.b=1", "1", False), "An experiment has a name"),
+    (("-/", "quick", "", "optim.epochs=1", "1", False), "A name has 1 to 64 letters"),
+    (("x", "quick", "", " ", "1", False), "An experiment compares changes; none was given"),
+    (("x", "quick", "", "slow: optim.epochs=1\noptim.epochs=2", "1", False), "Name all of them, or none"),
+    (("x", "quick", "", "cosine", "1", False), "A change is field=value; found 'cosine'"),
+    (("x", "quick", "", "optim.epochs=1", "one", False), "Seeds are whole numbers with commas between; found 'one'"),
+    (("x", "quick", "", "optim.epoch=1", "1", False), "There is no field 'optim.epoch'"),
+    (("x", "quick", "", "optim.epochs=0", "1", False), "optim.epochs"),
+])
+def test_what_cannot_be_read_is_one_sentence(typed: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        experiment_of(*typed)
+
+
+def test_nothing_is_shown_before_there_is_an_experiment_and_nothing_anew_while_nothing_changes(run_root: Path) -> None:
+    _, [hint], _, seen = look(None, None)
+    assert "No experiment yet" in hint["text"]
+    [picker, *_] = look(None, seen)
+    assert picker == gr.skip()
+    save_experiment(Experiment(name="ab", base="quick", changes={"slow": {"optim.learning_rate": 1e-5}}))
+    picker, [told, runs], [none], seen = look(None, seen)
+    assert picker.value == "ab" and "0 of 2 runs are finished" in told["text"]
+    assert [row[:3] for row in runs["rows"]] == [["baseline", "42", "not begun"], ["slow", "42", "not begun"]]
+    assert none["tone"] == "hint"
+    assert look("ab", seen) == [gr.skip()] * 4
+
+
+def test_finished_runs_are_compared_and_the_report_is_a_file(trained_root: Path, run_root: Path) -> None:
+    config = load_config(trained_root)
+    changes: dict[str, Any] = {"cosine": {"optim.schedule": "cosine"}}
+    experiment = Experiment(name="ab", base={**config, "name": "x"}, changes=changes)
+    for member in members_of(experiment):
+        shutil.copytree(trained_root / "tiny", run_root / member.run)
+        write_json(run_root / member.run / "run_config.json", member.config.model_dump())
+    assert load_run("ab-cosine").config.optim.schedule == "cosine"
+    save_experiment(experiment)
+    _, [told, _], [worth, *_], _ = look("ab", None)
+    assert "All 2 runs are finished." in told["text"]
+    assert worth["rows"][0][-1] == "what the others are compared with"
+    for kind, begins in (("html", "<!doctype html>"), ("md", "# Experiment ab"), ("csv", "variant,")):
+        said, button = report("ab", kind)
+        assert said == [] and Path(button.value["path"]).read_text(encoding="utf-8").startswith(begins)
+
+
+def load_config(root: Path) -> dict[str, Any]:
+    import json
+
+    values: dict[str, Any] = json.loads((root / "tiny" / "run_config.json").read_text())
+    return values
+
+
+def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
+    run_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        "tabs.experiments_view.start_sweep", lambda experiment, again=False: started.append((experiment.name, again))
+    )
+    typed = ("ab", "quick", "", "optim.schedule=cosine", "1, 2", False)
+    [said], picker = queue(None, *typed)
+    assert said["text"] == "Begun: 4 runs, one after the other." and picker.value == "ab"
+    [said], _ = queue(None, *typed)
+    assert said["text"].startswith("There is already an experiment 'ab'.") and experiment_names() == ["ab"]
+    assert "goes on" in go_on(None, "ab")[0]["text"] and started == [("ab", False), ("ab", True)]
+    assert "is not being swept" in stop(None, "ab")[0]["text"]
+    assert "There is no experiment" in stop(None, None)[0]["text"]
