@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.budgets import BUDGET_HELP, budget_fields, tell_fields
-from pipeline.command import print_json, run_command
+from pipeline.command import print_json, run_command, stop_signals
 from pipeline.config import (
     FIELDS,
     RunConfig,
@@ -167,7 +167,6 @@ def sweep(
     """Carry out an experiment, run by run: a JSON line each. Swept again, it goes on where it was."""
     from pipeline import sweeping
     from pipeline.experiments import requested_experiment
-    from pipeline.jobs import stop_signals
 
     experiment = requested_experiment(file, name, budget, _assigned(set_ or []))
     if stop:

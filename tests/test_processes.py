@@ -68,7 +68,8 @@ def test_a_process_that_is_killed_fails_the_run_in_a_sentence(run_root: Path, va
     helper.kill()
     wait_until(lambda: run.status().state == "failed")
     assert run.status().reason == (
-        "Process 2 of 2 failed. It was ended by signal 9 (9: most often, memory ran out). Then resume."
+        "Process 2 of 2 failed. It ended with signal 9 (9: most often, memory ran out); the log may say more. "
+        "Resume to go on."
     )
 
 
@@ -94,7 +95,7 @@ def started_instead(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("script, told", [
     ("print('The disk is full.'); exit(1)", "The disk is full."),
-    ("exit(3)", "Its exit status is 3; the log has the details."),
+    ("exit(3)", "It ended with exit status 3; the log may say more. Resume to go on."),
 ])
 def test_a_process_that_fails_before_the_first_step_says_why(
     run_root: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, script: str, told: str
@@ -102,7 +103,7 @@ def test_a_process_that_fails_before_the_first_step_says_why(
     started_instead(script, monkeypatch)
     run = create_run(make_config({**values, "hardware": {**values["hardware"], "processes": 3}}))
     assert carry_out(run) == 1
-    assert run.status().reason == f"Process 2 of 3 failed. {told} Then resume."
+    assert run.status().reason == f"Process 2 of 3 failed. {told}"
 
 
 def test_a_run_that_waits_for_its_processes_can_be_stopped(
