@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.budgets import BUDGET_HELP
-from pipeline.command import print_json, run_command
+from pipeline.command import print_json, run_command, stop_signals
 from pipeline.config import FIELDS, all_presets, make_config, preset_names
 from pipeline.exceptions import ConfigError, WorkbenchError
 from pipeline.request import assigned, requested_config
@@ -127,7 +127,6 @@ def sweep(
     """Carry out an experiment, run by run: a JSON line each. Swept again, it goes on where it was."""
     from pipeline import sweeping
     from pipeline.experiments import requested_experiment
-    from pipeline.jobs import stop_signals
 
     experiment = requested_experiment(file, name, budget, assigned(set_ or []))
     if stop:

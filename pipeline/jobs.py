@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from pipeline.augmentation import COPIES_FILE, augmented, check_augmentation
+from pipeline.command import stop_signals
 from pipeline.config import RunConfig
 from pipeline.data import Splits, slug
 from pipeline.environment import keep_environment
@@ -290,18 +290,3 @@ def _lock_of(device: str) -> FileLock:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o777)     # for all users of the machine: mkdir heeds the umask
     return FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """SIGTERM and Ctrl-C set the event; a training sees it after the step it is in."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    earlier = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

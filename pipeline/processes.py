@@ -135,9 +135,9 @@ def _why_lost(others: list[subprocess.Popen[str]]) -> RunError:
         for rank, process in enumerate(others, 1):
             if status := process.poll():
                 told = process.stdout.read().strip() if process.stdout else ""
-                by_signal = f"It was ended by signal {-status} (9: most often, memory ran out)."
-                told = told or (by_signal if status < 0 else f"Its exit status is {status}; the log has the details.")
-                return RunError(f"Process {rank + 1} of {len(others) + 1} failed. {told} Then resume.")
+                how = f"signal {-status} (9: most often, memory ran out)" if status < 0 else f"exit status {status}"
+                told = told or f"It ended with {how}; the log may say more. Resume to go on."
+                return RunError(f"Process {rank + 1} of {len(others) + 1} failed. {told}")
         time.sleep(0.05)
     return RunError("A process of the run can no longer be reached. Resume to go on.")
 
