@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NO_GUESS = -100             # the gold id of a piece that is not to be guessed, as in torch's cross_entropy
 VALIDATION_SEED = 42        # not the run's: runs with other seeds are compared on the same guesses
+PLACES_MULTIPLE = 128       # of the number of pieces that are guessed at once
 MAX_VALIDATED = 1_000       # inputs of validation: tens of thousands of guesses from long texts
 
 
@@ -46,12 +47,21 @@ class Masked:
         return {**self.encoded.batch(rows, device), "places": places}, gold[places]
 
     def logits(self, model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """At the places alone, (M, V): of all places they would take more memory and time than the encoder does."""
+        """At the places alone, (M, V): of all places they would take more memory and time than the encoder does.
+
+        They are filled up to a few sizes: oneDNN keeps what it prepared for each size it ever met, several GB of it
+        in ten minutes of steps that each have another M.
+        """
+        from torch.nn.functional import pad
+
         inputs = dict(inputs)
         places = inputs.pop("places")
 
         def at_places(module: Any, hidden: Any) -> Any:
-            return hidden[0][places] if hidden[0].shape[:2] == places.shape else None
+            if hidden[0].shape[:2] != places.shape:
+                return None
+            chosen = hidden[0][places]
+            return pad(chosen, (0, 0, 0, -len(chosen) % PLACES_MULTIPLE))
 
         decoder: Any = model.get_output_embeddings()
         hook = decoder.register_forward_pre_hook(at_places) if decoder is not None else None
@@ -60,7 +70,8 @@ class Masked:
         finally:
             if hook is not None:
                 hook.remove()
-        return logits if logits.ndim == 2 else logits[places]     # some families decode without their decoder
+        # Some families decode without their decoder.
+        return logits[: int(places.sum())] if logits.ndim == 2 else logits[places]
 
     def evaluate(self, model: PreTrainedModel) -> tuple[dict[str, Any], None]:
         """Mean loss of a guess in nats, its exponential (perplexity), and the share of right guesses. Nothing is kept
