@@ -4,8 +4,8 @@
     python -m benchmarks.recipes --experiments imdb --folder recipes        # keeps runs there; again, it goes on
     python -m benchmarks.recipes --experiments sst2 --workers 12            # twelve runs at once on one large GPU
 
-Runs are selected on validation and reported on test. Where an experiment has a single seed, that screens: its best
-six by validation and the baseline are then trained with three other seeds, so that what chose them does not judge them.
+Runs are selected on validation and reported on test. Many changes with a single seed are screened: the best six by
+validation and the baseline are then trained with three other seeds, so that what chose them does not judge them.
 With several workers, seconds are those of a GPU that is shared, by all alike. After `--minutes` no run is begun.
 """
 
@@ -25,8 +25,8 @@ from typing import Any
 from analysis.experiment import measure
 from benchmarks.contest import asked_for, machine, report, say
 from pipeline.catalog import create_run, load_run, run_names
-from pipeline.exceptions import WorkbenchError
-from pipeline.experiments import BASELINE, Experiment, Member, members_of, read_experiment, save_experiment
+from pipeline.exceptions import RunError, WorkbenchError
+from pipeline.experiments import Experiment, Member, members_of, read_experiment, save_experiment
 from reports.experiment_report import markdown_of
 
 EXPERIMENTS = Path(__file__).with_name("experiments")
@@ -73,23 +73,22 @@ def _is_done(run: str) -> bool:
 def confirmation(screened: Experiment) -> Experiment:
     """The baseline and the best six of what was screened, by validation, with other seeds."""
     changes: Any = screened.changes
-    values = {each.variant: value for each in members_of(screened) if (value := _best_value(each)) is not None}
-    best = sorted(values.keys() & changes.keys(), key=lambda name: -values[name])
+    first, *others = members_of(screened)
+    alike = [each for each in others if each.config.data.source == first.config.data.source]
+    values = {each.variant: value for each in alike if (value := _best_value(each)) is not None}
+    best = sorted(values, key=lambda name: -values[name])
+    say(f"{first.variant} {_best_value(first)}; best by validation: {', '.join(f'{n} {values[n]:.4f}' for n in best)}")
     chosen = best[:NUM_CONFIRMED]
     before = [changes[name].get("model.base") for name in chosen]
     kept = {name: change for name, change in changes.items() if name in chosen or name in before}
     own = {"name": f"{screened.name}-confirmed", "changes": kept, "seeds": OTHER_SEEDS}
-    say(f"Best by validation: {', '.join(f'{name} {values[name]:.4f}' for name in best)}; "
-        f"{BASELINE} {values.get(BASELINE)}.")
     return Experiment.model_validate(screened.model_dump(exclude={"runs"}) | own)
 
 
 def _best_value(member: Member) -> float | None:
-    """Its best macro F1 on the validation split that all share; None of a first stage, or where it has not finished."""
+    """Its best macro F1 on validation; None where it has not finished."""
     status = load_run(member.run).status() if member.run in run_names() else None
-    if status is None or status.state != "finished" or not status.best or member.config.data.source != "sst2":
-        return None
-    return float(status.best["value"])
+    return float(status.best["value"]) if status and status.state == "finished" and status.best else None
 
 
 def results(experiments: Iterable[str], workers: int, deadline: float) -> Iterable[dict[str, Any]]:
@@ -97,10 +96,14 @@ def results(experiments: Iterable[str], workers: int, deadline: float) -> Iterab
         asked = [read_experiment(EXPERIMENTS / f"{name}.json")]
         for experiment in asked:
             carry_out_all(experiment, workers, deadline)
-            result = measure(experiment)
+            try:
+                result = measure(experiment)
+            except RunError as exception:
+                say(str(exception))
+                continue
             say(markdown_of(result))
             yield asdict(result)
-            if len(experiment.seeds) == 1:
+            if len(experiment.seeds) == 1 and len(experiment.changes) > NUM_CONFIRMED:
                 asked.append(confirmation(experiment))
 
 
