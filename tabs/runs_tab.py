@@ -209,7 +209,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             [], label=say("runs.details_of"), allow_custom_value=True, elem_id="runs-focus", scale=2, min_width=200
         )
         test = gr.Button(say("runs.test"), elem_id="test-button", scale=1, min_width=140)
-        calibrate = gr.Button(say("runs.calibrate"), elem_id="calibrate-button", scale=1, min_width=140)
+        calibrate = gr.Button(say("runs.calibrate"), elem_id="calibrate-button", scale=1, min_width=190)
         pack = gr.Button(say("runs.zip"), elem_id="zip-button", scale=1, min_width=120)
         zipped = gr.DownloadButton(visible="hidden", elem_id="zip-file")
         doomed = gr.Button(say("runs.delete"), elem_id="delete-button", scale=1, min_width=100)
