@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.check import Check
+from pipeline.config import RunConfig
 from pipeline.runs import Run
 
 MIN_STEPS = 20                  # fewer tell nothing
@@ -27,7 +28,7 @@ def checks_of_record(run: Run, num_labels: int) -> Iterator[Check]:
     if len(steps) < MIN_STEPS:
         return
     yield _about_numbers(run, steps)
-    yield _about_course(run, steps, evaluations, math.log(num_labels))
+    yield about_course(run.config, steps, evaluations, math.log(num_labels))
     yield _about_overfitting(steps, evaluations)
     yield _about_gradient_norm(steps)
     yield _about_floor(steps)
@@ -44,11 +45,11 @@ def _about_numbers(run: Run, steps: list[dict[str, Any]]) -> Check:
     return Check("numbers", told, "fp16_overflow" if skipped > 0.1 * len(steps) else "", {"skipped": skipped})
 
 
-def _about_course(
-    run: Run, steps: list[dict[str, Any]], evaluations: list[dict[str, Any]], chance: float
+def about_course(
+    config: RunConfig, steps: list[dict[str, Any]], evaluations: list[dict[str, Any]], chance: float
 ) -> Check:
     """Loss in units of ln C: at it nothing is learnt, down to 0.7 slowly, below it well; above, it is thrown off."""
-    plain = run.config.loss.name in PLAIN_LOSSES or not evaluations
+    plain = config.loss.name in PLAIN_LOSSES or not evaluations
     losses = _smooth([line["loss"] for line in steps]) if plain else np.array([line["loss"] for line in evaluations])
     first, last, lowest = float(losses[0]), float(losses[-1]), float(losses.min())
     told = f"Loss went from {first:.3f} to {last:.3f}, which is {last / chance:.2f} of ln C."

@@ -13,6 +13,7 @@ from analysis.check import Check
 from analysis.checks_of_data import checks_of_data
 from analysis.checks_of_learning import checks_of_learning
 from analysis.checks_of_record import checks_of_record
+from analysis.checks_of_rehearsal import about_rehearsal
 from analysis.patient import Patient, patient_of
 from pipeline.config import RunConfig, field_value, make_config, set_field
 from pipeline.config_parts import CleanConfig
@@ -48,6 +49,7 @@ _UNFREEZE = Remedy("unfreeze", {"model.freeze": "none", "model.unfreeze_each_epo
 _USUAL_RATE = Remedy("rate 5e-5", {"optim.learning_rate": 5e-5, "optim.groups": "", "optim.layer_decay": 1.0})
 _RATE = Remedy("rate 1e-4", {**_USUAL_RATE.changes, "optim.learning_rate": 1e-4})
 _BATCH = Remedy("batch 16", {"optim.batch_size": 16})
+_ALL_THREE = Remedy("all three", {**_UNFREEZE.changes, **_RATE.changes, **_BATCH.changes})
 _HEAD = Remedy("linear head", {"model.head": "linear"})
 _NO_FP16 = Remedy("no fp16", {"hardware.precision": "auto"})
 _FEWER_EPOCHS = Remedy("stop early", {"stop.patience": 2, "optim.epochs": 3})
@@ -78,7 +80,8 @@ SYMPTOMS = {
     "few_examples": Symptom("There are too few examples: they are learnt by heart.", (_FEWER_EPOCHS,)),
     "unrelated_labels": Symptom("The labels do not go with the texts: not even simple models find anything to learn."),
     "not_learning": Symptom(
-        "It does not learn: the loss stays at what knowing nothing costs.", (_UNFREEZE, _RATE, _BATCH, _HEAD)
+        "It does not learn: the loss stays at what knowing nothing costs.",
+        (_ALL_THREE, _UNFREEZE, _RATE, _BATCH, _HEAD),
     ),
     "overfitting": Symptom(
         "It learns by heart: validation loss rises while training loss falls.",
@@ -101,8 +104,8 @@ SYMPTOMS = {
     "slow": Symptom("It learns slowly.", (_RATE, Remedy("more epochs", {"optim.epochs": 5}))),
 }
 FATAL = ("label_ids",)          # after these nothing else can be computed
-IN_ORDER = (_UNFREEZE, _RATE, _BATCH, _HEAD, _NO_FP16)
-SHORT_STEPS, SHORT_EXAMPLES = 120, 2_000
+IN_ORDER = (_UNFREEZE, _RATE, _BATCH, _HEAD, _NO_FP16, _ALL_THREE)
+SHORT_STEPS = 120
 LEARNT = 0.9                    # of ln C: a validation loss below it
 HEALTHY = "Nothing is wrong that these checks can see."
 
@@ -119,29 +122,43 @@ class Diagnosis:
 
 
 def examine(patient: Patient) -> Iterator[Check]:
-    """All checks, in the order in which one would ask; as each is made."""
-    for check in checks_of_data(patient):
+    """All checks, in the order in which one would ask; as each is made. Nothing found, and no record: a rehearsal."""
+    found = []
+    for check in _quick_checks(patient):
         yield check
+        found.append(check.symptom)
         if check.symptom in FATAL:
             return
+    recorded = list(checks_of_record(patient.run, len(patient.label_names))) if patient.run else []
+    yield from recorded
+    if not recorded and not any(found):
+        yield about_rehearsal(patient)
+
+
+def _quick_checks(patient: Patient) -> Iterator[Check]:
+    yield from checks_of_data(patient)
     yield from checks_of_learning(patient)
-    if patient.run:
-        yield from checks_of_record(patient.run, len(patient.label_names))
 
 
 def conclude(checks: Iterable[Check], config: RunConfig) -> Diagnosis:
-    """The first of SYMPTOMS that a check speaks for. A remedy that changes nothing of the config is none."""
+    """The first of SYMPTOMS that a check speaks for, and its remedies, as far as they change the config."""
     checks = tuple(checks)
     first_of = {check.symptom: check for check in reversed(checks)}
     symptom = next((symptom for symptom in SYMPTOMS if symptom in first_of), "")
     if not symptom:
         return Diagnosis("", HEALTHY, "", (), checks)
-    remedies = tuple(remedy for remedy in SYMPTOMS[symptom].remedies if _changes(remedy, config))
+    remedies = _that_change(config, SYMPTOMS[symptom].remedies)
     return Diagnosis(symptom, SYMPTOMS[symptom].verdict, first_of[symptom].told, remedies, checks)
 
 
-def _changes(remedy: Remedy, config: RunConfig) -> bool:
-    return any(field_value(config, field) != value for field, value in remedy.changes.items())
+def _that_change(config: RunConfig, remedies: tuple[Remedy, ...]) -> tuple[Remedy, ...]:
+    """Those that change something; of two that come to the same, the simpler."""
+    simplest: dict[str, Remedy] = {}
+    for remedy in sorted(remedies, key=lambda each: len(each.changes)):
+        effect = [(field, value) for field, value in remedy.changes.items() if field_value(config, field) != value]
+        if effect:
+            simplest.setdefault(str(effect), remedy)
+    return tuple(remedy for remedy in remedies if remedy in simplest.values())
 
 
 # Try in order
@@ -166,12 +183,11 @@ class Tried:
 
 def try_in_order(config: RunConfig) -> Iterator[Tried]:
     """Short trainings, each with one remedy, until the first that learns; each on the same sample of the data."""
-    for remedy in IN_ORDER:
-        if _changes(remedy, config):
-            tried = _try(remedy, config)
-            yield tried
-            if tried.learnt:
-                return
+    for remedy in _that_change(config, IN_ORDER):
+        tried = _try(remedy, config)
+        yield tried
+        if tried.learnt:
+            return
 
 
 def _try(remedy: Remedy, config: RunConfig) -> Tried:

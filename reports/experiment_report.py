@@ -55,6 +55,9 @@ def csv_of_result(result: Result) -> str:
     return csv_of([_line(variant, metrics) for variant in result.variants])
 
 
+KINDS = {"html": html_of, "md": markdown_of, "csv": csv_of_result}
+
+
 def _line(variant: Variant, metrics: Sequence[str]) -> dict[str, Any]:
     gain, cost = variant.gain, variant.cost
     figures: dict[str, Any] = {}

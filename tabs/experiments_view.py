@@ -13,7 +13,7 @@ from pipeline.config import FIELDS, preset_names
 from pipeline.exceptions import ConfigError, RunError, WorkbenchError
 from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of, save_experiment
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
-from reports.experiment_report import csv_of_result, html_of, markdown_of, sentences, tables
+from reports.experiment_report import KINDS, sentences, tables
 from reports.words import say
 from tabs.access import owner_only
 from tabs.run_panel import metric_words
@@ -31,7 +31,6 @@ from tabs.shared import (
     text,
 )
 
-KINDS = {"html": html_of, "md": markdown_of, "csv": csv_of_result}
 NUMERIC = re.compile(r"[<×+\-−]?\s*[\d.,]")
 NEXT_FIELD = re.compile(r",(?=\s*(?:seed|[a-z_]+(?:\.[a-z_]+)+)\s*=)")     # a comma may also stand in a value
 NAMED_CHANGE = re.compile(r"([A-Za-z0-9][\w.+-]*)\s*:\s+(.*)")      # a colon and a space: a path may have a colon

@@ -52,7 +52,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def config_with(base: Path, source: Path, **changes: dict[str, Any]) -> RunConfig:
     values: dict[str, Any] = {
         "name": "patient", "data": {"source": str(source), "split": "random"}, "model": {"base": str(base)},
-        "optim": {"learning_rate": 1e-3, "batch_size": 16}, "hardware": {"precision": "fp32", "device": "cpu"},
+        "optim": {"learning_rate": 1e-3, "batch_size": 16, "epochs": 8},
+        "hardware": {"precision": "fp32", "device": "cpu"},
     }
     return make_config({**values, **{group: {**values.get(group, {}), **fields} for group, fields in changes.items()}})
 
@@ -150,6 +151,20 @@ def test_a_healthy_training_is_called_healthy(
     assert (found.symptom, found.verdict, found.remedies) == ("", HEALTHY, ()), found.evidence
 
 
+@pytest.mark.parametrize(("epochs", "freeze", "symptom", "first"), [
+    (1, "embeddings", "not_learning", "all three"),
+    (3, "none", "slow", "rate 1e-4"),
+])
+def test_a_run_that_ends_before_it_has_learnt_is_no_healthy_one(
+    epochs: int, freeze: str, symptom: str, first: str, tiny_model: Path, data: dict[str, Path]
+) -> None:
+    changes = {"optim": {"epochs": epochs}, "model": {"freeze": freeze}}
+    found = diagnosed(config_with(tiny_model, data["usual"], **changes))
+    assert (found.symptom, found.remedies[0].title) == (symptom, first)
+    assert f"Rehearsed, all {20 * epochs} steps." in found.evidence
+    assert [check.name for check in found.checks if check.symptom] == ["rehearsal"]
+
+
 def test_of_several_symptoms_the_one_that_explains_the_others_is_the_verdict() -> None:
     checks = [Check("a", "Late.", "not_learning"), Check("b", "Frozen.", "frozen"), Check("c", "Fine.")]
     found = conclude(checks, make_config({"name": "x", "model": {"freeze": "encoder"}}))
@@ -164,6 +179,18 @@ def test_a_remedy_that_changes_nothing_is_none_and_one_that_does_is_a_whole_conf
     mended = remedy.applied(config, "x-mended")
     assert (mended.name, mended.optim.learning_rate, mended.data) == ("x-mended", 5e-5, config.data)
     assert conclude([Check("a", "", "frozen")], make_config({"name": "x"})).remedies[0].title != "unfreeze"
+
+
+@pytest.mark.parametrize(("optim", "titles"), [
+    ({"learning_rate": 1e-4, "batch_size": 16}, ["linear head"]),
+    ({"learning_rate": 1e-4, "batch_size": 64}, ["batch 16", "linear head"]),       # all three would be the same
+    ({"learning_rate": 1e-5, "batch_size": 64}, ["all three", "rate 1e-4", "batch 16", "linear head"]),
+])
+def test_of_two_remedies_that_come_to_the_same_the_simpler_is_offered(
+    optim: dict[str, Any], titles: list[str]
+) -> None:
+    found = conclude([Check("a", "", "not_learning")], make_config({"name": "x", "optim": optim}))
+    assert [remedy.title for remedy in found.remedies] == titles
 
 
 def test_every_symptom_that_a_check_can_have_has_a_verdict_and_its_remedies_are_configs() -> None:

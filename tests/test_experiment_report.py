@@ -12,7 +12,9 @@ import pytest
 
 from analysis.experiment import Result, measure
 from pipeline.experiments import Experiment, members_of
+from reports.__main__ import app as reports_app
 from reports.experiment_report import csv_of_result, html_of, markdown_of, tables
+from tests.command import volta
 from tests.measured_runs import ablation, write_run
 
 HOSTILE = "<b>|bold|</b>"
@@ -87,3 +89,20 @@ def test_csv_has_whole_numbers_and_no_formulas(run_root: Path) -> None:
     assert (first["variant"], other["variant"]) == ("baseline", "'=1+1")
     assert (first["gain"], other["gain"], other["verdict"], other["optim.epochs"]) == ("", "0.0", "noise", "9")
     assert float(other["accuracy"]) == pytest.approx(350 / 400) and other["accuracy_std"] == ""
+
+
+def test_the_command_writes_the_form_that_the_file_ends_with(result: Result, tmp_path: Path) -> None:
+    for kind, form in (("md", markdown_of), ("html", html_of), ("csv", csv_of_result)):
+        path = tmp_path / f"of.{kind}"
+        answer = volta("experiment", "ablation", "--out", str(path), app=reports_app)
+        assert (answer.status, answer.lines) == (0, [{"experiment": "ablation", "file": str(path)}])
+        assert path.read_bytes().decode() == form(result)
+
+
+@pytest.mark.parametrize(("name", "sentence"), [
+    ("of.pdf", "A report ends with .html, .md, .csv; found 'of.pdf'. Choose one of these."),
+    ("gone/of.md", "There is no folder '{folder}/gone' for of.md. Make it, or name another place."),
+])
+def test_a_file_that_cannot_be_meant_is_refused(result: Result, tmp_path: Path, name: str, sentence: str) -> None:
+    answer = volta("experiment", "ablation", "--out", str(tmp_path / name), app=reports_app)
+    assert (answer.status, answer.stderr.strip()) == (2, sentence.format(folder=tmp_path))

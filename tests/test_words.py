@@ -103,7 +103,7 @@ def test_every_word_is_used() -> None:
 def test_no_words_stand_in_the_program() -> None:
     found = [
         f"{path.name}:{line}: {text}"
-        for path in SPEAKING if path.name != "app.py"
+        for path in SPEAKING if path.name not in ("app.py", "__main__.py")      # a terminal's words are English
         for text, line in constants(path)
         if re.search(r"[A-Za-z]{2,} [a-z]{2,}|^[A-Z]\w* \S", text) and not text.startswith(NO_WORDS)
     ]
