@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from functools import wraps
-from inspect import isgeneratorfunction
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
 from pipeline.exceptions import WorkbenchError
 from reports.words import say
-from tabs.shared import problem
-
-Handler = TypeVar("Handler", bound=Callable[..., Any])
+from tabs.shared import Handler, telling
 
 
 class AccessError(WorkbenchError):
@@ -38,29 +34,8 @@ def check_may_change(profile: gr.OAuthProfile | None) -> None:
 
 
 def owner_only(*answer: Any) -> Callable[[Handler], Handler]:
-    """Of a handler whose first input is the visitor's profile: asks who that is, and tells a WorkbenchError.
-
-    `answer` is what the outputs get then, with `...` where the message stands.
-    """
-
-    def guard(handler: Handler) -> Any:
-        @wraps(handler)     # through it, gradio reads the handler's own signature
-        def steps(profile: gr.OAuthProfile | None, *inputs: Any) -> Iterator[Any]:
-            try:
-                check_may_change(profile)
-                result = handler(profile, *inputs)
-                yield from result if isgeneratorfunction(handler) else [result]
-            except WorkbenchError as exception:
-                values = [[problem(exception)] if value is ... else value for value in answer]
-                yield values if len(values) > 1 else values[0]
-
-        @wraps(handler)
-        def once(*inputs: Any) -> Any:
-            return next(steps(*inputs))
-
-        return steps if isgeneratorfunction(handler) else once
-
-    return guard
+    """`telling`, of a handler whose first input is the visitor's profile: it is asked who that is."""
+    return telling(*answer, check=lambda profile, *inputs: check_may_change(profile))
 
 
 def sign_in_button() -> None:

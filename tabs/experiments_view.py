@@ -28,6 +28,7 @@ from tabs.shared import (
     number,
     problem,
     table,
+    telling,
     text,
 )
 
@@ -164,12 +165,10 @@ def stop(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
     return [text(say("sweeps.stopped"), "note")]
 
 
+@telling(..., gr.update(visible=False))
 def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
     """The report as a file for the browser to fetch."""
-    try:
-        result = measure(load_experiment(name or ""))
-    except WorkbenchError as exception:
-        return [problem(exception)], gr.DownloadButton(visible=False)
+    result = measure(load_experiment(name or ""))
     target = Path(download_folder()) / f"{result.name}.{kind}"
     target.write_text(KINDS[kind](result), encoding="utf-8", newline="")
     return [], gr.DownloadButton(target.name, value=str(target), visible=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, wraps
+from inspect import isgeneratorfunction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
@@ -22,6 +23,7 @@ Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `k
 Column = dict[str, str]
 Tone = Literal["plain", "hint", "note", "problem"]
 ColumnKind = Literal["", "number", "text", "state"]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 COMMAND_SECONDS = 600
 
 
@@ -138,6 +140,36 @@ def tab_heading(question: str) -> gr.Markdown:
     return gr.Markdown(f"## {question}", elem_classes="volta-question")
 
 
+# Handlers
+
+
+def telling(*answer: Any, check: Callable[..., None] | None = None) -> Callable[[Handler], Handler]:
+    """Of a handler: tells a WorkbenchError, its own or that of a check of its inputs.
+
+    `answer` is what the outputs get then, with `...` where the message stands.
+    """
+
+    def guard(handler: Handler) -> Any:
+        @wraps(handler)     # through it, gradio reads the handler's own signature
+        def steps(*inputs: Any) -> Iterator[Any]:
+            try:
+                if check:
+                    check(*inputs)
+                result = handler(*inputs)
+                yield from result if isgeneratorfunction(handler) else [result]
+            except WorkbenchError as exception:
+                values = [[problem(exception)] if value is ... else value for value in answer]
+                yield values if len(values) > 1 else values[0]
+
+        @wraps(handler)
+        def once(*inputs: Any) -> Any:
+            return next(steps(*inputs))
+
+        return steps if isgeneratorfunction(handler) else once
+
+    return guard
+
+
 # Numbers and times, the same everywhere
 
 
@@ -251,26 +283,19 @@ def answer_of_command(arguments: list[str]) -> dict[str, Any]:
     """The line of JSON that a command prints. Raises: CommandError with the sentence it left on stderr."""
     process = start_command(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        answer, stderr = process.communicate(timeout=COMMAND_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise CommandError(say("command.slow", time=duration(COMMAND_SECONDS))) from None
-    if process.returncode:
-        raise CommandError(_last_line(stderr, process.returncode))
-    values: dict[str, Any] = json.loads(answer)
-    return values
+        answer: dict[str, Any] = json.loads(finish_command(process, "command.slow"))
+    finally:
+        process.kill()      # one that has ended stays as it is
+    return answer
 
 
-def finish_command(process: subprocess.Popen[str]) -> None:
-    """Wait for the command. Raises: CommandError with the sentence it left on stderr."""
+def finish_command(process: subprocess.Popen[str], if_slow: str = "command.slow_on_run") -> str:
+    """Wait for the command. Returns its stdout. Raises: CommandError with the sentence it left on stderr."""
     try:
-        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
-        raise CommandError(say("command.slow_on_run", time=duration(COMMAND_SECONDS))) from None
+        raise CommandError(say(if_slow, time=duration(COMMAND_SECONDS))) from None
     if process.returncode:
-        raise CommandError(_last_line(stderr, process.returncode))
-
-
-def _last_line(stderr: str, status: int) -> str:
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else say("command.silent", status=status)
+        lines = [line for line in stderr.splitlines() if line.strip()]
+        raise CommandError(lines[-1] if lines else say("command.silent", status=process.returncode))
+    return stdout
