@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,6 @@ from reports.words import language, words_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.routing import Route
 
 HERE = Path(__file__).parent
@@ -106,20 +103,13 @@ def page_head() -> str:
 
 def plotly_route() -> Route:
     """`/volta/plotly.min.js`: fetched by the browser when the first chart is drawn, then kept."""
+    from starlette.middleware import Middleware
+    from starlette.middleware.gzip import GZipMiddleware
+    from starlette.responses import FileResponse
     from starlette.routing import Route
 
-    return Route("/volta/plotly.min.js", _send_plotly, methods=["GET"])
+    def send(request: Request) -> FileResponse:
+        return FileResponse(plotly_script(), headers={"Cache-Control": "public, max-age=86400"})
 
-
-def _send_plotly(request: Request) -> Response:
-    from starlette.responses import Response
-
-    headers = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(_zipped_plotly(), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
-    return Response(plotly_script().read_bytes(), media_type="text/javascript", headers=headers)
-
-
-@lru_cache(maxsize=1)
-def _zipped_plotly() -> bytes:
-    return gzip.compress(plotly_script().read_bytes(), 6)  # 4.8 MB to 1.5 MB: a Space is not on this machine
+    zipped = Middleware(GZipMiddleware, compresslevel=6)    # 4.8 MB to 1.5 MB: a Space is not on this machine
+    return Route("/volta/plotly.min.js", send, middleware=[zipped])
