@@ -186,8 +186,8 @@ def _command_on_run(name: str | None, command: list[str], begun: str) -> Iterato
     yield []
 
 
-def build_run_panel(demo: gr.Blocks) -> Panel:
-    """Run picker, state, Stop and Resume, curves, log."""
+def build_run_panel(demo: gr.Blocks, tab: gr.Tab) -> Panel:
+    """Run picker, state, Stop and Resume, curves, log; the address names the run while its tab is looked at."""
     with gr.Row(elem_classes="volta-controls"):
         # Any value is taken: a run may be deleted while it is chosen, which is no mistake of the reader's.
         run = gr.Dropdown(
@@ -214,9 +214,5 @@ def build_run_panel(demo: gr.Blocks) -> Panel:
     stop.click(stop_run, run, message, **quiet).then(look_anew, run, panel.followed, **quiet)
     resume.click(resume_run, run, message, **quiet).then(look_anew, run, panel.followed, **quiet)
     demo.load(open_panel, None, run, **quiet).then(look_anew, run, panel.followed, **quiet)
+    gr.on([run.input, tab.select], None, run, None, js=remember_in_url("train"))
     return panel
-
-
-def remember_run(panel: Panel, tab: gr.Tab) -> None:
-    """Keep the run in the page's address while its tab is looked at."""
-    gr.on([panel.run.input, tab.select], None, panel.run, None, js=remember_in_url("train"))

@@ -100,14 +100,14 @@ def folded(summary: str, words: str) -> Block:
     return {"kind": "folded", "summary": summary, "text": words}
 
 
-def bars(label: str, shares: dict[str, float], order: Sequence[str] = ()) -> Block:
-    """A bar and its number per name, in the order given, else largest first."""
-    by_size = sorted(shares.items(), key=lambda item: -item[1])
+def bars(label: str, values: dict[str, float], order: Sequence[str] = (), whole: float = 1.0) -> Block:
+    """A bar, as a share of the whole, and its number per name, in the order given, else largest first."""
+    by_size = sorted(values.items(), key=lambda item: -item[1])
     items = sorted(by_size, key=lambda item: order.index(item[0]) if item[0] in order else len(order))
     return {
         "kind": "bars",
         "label": label,
-        "items": [{"name": name, "share": x, "number": number(x)} for name, x in items],
+        "items": [{"name": name, "share": x / whole, "number": number(x)} for name, x in items],
     }
 
 
