@@ -12,6 +12,7 @@ from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, 
 from pipeline.calibration import read_calibration
 from pipeline.catalog import all_runs
 from pipeline.models import CALIBRATION_FILE
+from pipeline.predictions import predictions_path
 from pipeline.runs import Run
 from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
@@ -23,7 +24,6 @@ from tabs.runs_view import (
     chosen_runs,
     compared_blocks,
     detail_blocks,
-    predictions_path,
     record_blocks,
     run_list,
     test_predictions,

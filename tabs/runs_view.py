@@ -17,7 +17,7 @@ from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics, is_better
 from pipeline.models import CALIBRATION_FILE
-from pipeline.predictions import Predictions, read_predictions
+from pipeline.predictions import Predictions, predictions_path, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
 from tabs.run_panel import metric_words
@@ -165,10 +165,9 @@ def when_predicted(run: Run, path: Path) -> tuple[int, ...]:
 def differences_table(runs: Sequence[Run]) -> Block:
     """The fields of the config in which the runs differ, name and note aside."""
     first, *others = (run.config for run in runs)
-    fields = dict.fromkeys(name for other in others for name in differing_fields(first, other))
     rows = [
         [name, *(_shown(field_value(run.config, name)) for run in runs)]
-        for name in fields if name not in ("name", "note")
+        for name in differing_fields(first, *others) if name not in ("name", "note")
     ]
     if not rows:
         return text(say("runs.no_difference"), "note")
@@ -215,11 +214,6 @@ def _validation_predictions(run: Run) -> Predictions:
     if not path.exists():
         raise RunError(say("runs.no_predictions", run=run.name))
     return read_predictions(path)
-
-
-def predictions_path(run: Run, split: str) -> Path:
-    """Where the run keeps what its best model says about a split of its own data."""
-    return run.folder / "predictions" / slug(run.config.data.source) / f"{split}.parquet"
 
 
 def detail_blocks(run: Run | None) -> list[Block]:
