@@ -52,7 +52,7 @@ def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:
     sizes = rows_told({name: split.rows for name, split in report.splits.items()})
     return [
         text(f"{sizes} · {_steps(report.splits['train'].rows, config)}"),
-        *(text(sentence, "problem") for sentence in report.sentences() if sentence.startswith("Caution")),
+        *(text(sentence, "problem") for sentence in report.sentences()),
         left_out_block(report.place, report.dropped),
         splits_table(report),
         shared_table(report),
