@@ -92,7 +92,7 @@ def test_the_report_is_plain_json():
 
 def test_sentences_tell_what_may_spoil_a_result():
     texts = [f"w{row} v{row} u{row}" for row in range(20)]
-    source = {"train": SourceCounts(1000, 200, 1, 3, 2, 0), "test": SourceCounts(2, 0, 0, 0, 0, 1)}
+    source = {"train": SourceCounts(1000, 200, 1, 3, 2), "test": SourceCounts(2, 0, 0, 0, 0)}
     dropped = {"unlabelled": 200, "empty": 1}
     splits = splits_of(texts, ["nothing shared here"], ["W0 v0, u0", ""], dropped=dropped, source=source)
     assert data_report(splits).sentences() == [
@@ -110,7 +110,7 @@ def test_rare_labels_truncation_and_contradictions_are_cautions(tiny_model):
     from transformers import AutoTokenizer
 
     splits = splits_of([f"good film w{row}" for row in range(100)], ["good film in this"], ["x"],
-                       source={"train": SourceCounts(100, 0, 0, 0, 2, 0)})
+                       source={"train": SourceCounts(100, 0, 0, 0, 2)})
     train = splits.train.set_column(2, "label_id", pa.array([1] * 5 + [0] * 95))
     splits = Splits(train, splits.validation, splits.test, ["bad", "good"], splits.place, {}, {}, splits.source)
     sentences = data_report(splits, AutoTokenizer.from_pretrained(tiny_model), max_length=5).sentences()
