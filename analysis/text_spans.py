@@ -69,11 +69,8 @@ def _with_marks(text: str, words: list[Word]) -> list[Word]:
 
 def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:
     """Some tokenizers count the space before a word to its first piece."""
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return start, end
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
 
 def _stand_together(text: str, end: int, start: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -169,7 +168,7 @@ def stop(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
 def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
     """The report as a file for the browser to fetch."""
     result = measure(load_experiment(name or ""))
-    target = Path(download_folder()) / f"{result.name}.{kind}"
+    target = download_folder() / f"{result.name}.{kind}"
     target.write_text(KINDS[kind](result), encoding="utf-8", newline="")
     return [], gr.DownloadButton(target.name, value=str(target), visible=True)
 

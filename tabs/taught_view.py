@@ -68,11 +68,10 @@ def doubt_labels(name: str, file: str) -> Iterator[list[Block]]:
 
 def group_errors(name: str, file: str) -> Iterator[list[Block]]:
     """The errors by meaning: from then on each group is a rule."""
-    yield from _computed(name, file, say("taught.grouping"), _grouped)
-
-
-def _grouped(opened: Opened) -> list[Block]:
-    return cluster_blocks(opened.clusters, opened.examples.predictions.texts)
+    yield from _computed(
+        name, file, say("taught.grouping"),
+        lambda opened: cluster_blocks(opened.clusters, opened.examples.predictions.texts),
+    )
 
 
 @telling(...)
