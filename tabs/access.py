@@ -1,16 +1,20 @@
-"""Who may do what? On one's own machine everything; on a Hugging Face Space only its owner changes anything."""
+"""Who may do what? On one's own machine everything; on a Space only its owner. What cannot be done is told."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import wraps
+from inspect import isgeneratorfunction
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from pipeline.exceptions import WorkbenchError
 from reports.words import say
-from tabs.shared import Handler, telling
+from tabs.shared import problem
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class AccessError(WorkbenchError):
@@ -31,6 +35,33 @@ def check_may_change(profile: gr.OAuthProfile | None) -> None:
     owner = os.environ.get("SPACE_AUTHOR_NAME")
     if profile is None or not owner or profile.username != owner:
         raise AccessError(say("access.owner_only"))
+
+
+def telling(*answer: Any, check: Callable[..., None] | None = None) -> Callable[[Handler], Handler]:
+    """Of a handler: tells a WorkbenchError, its own or that of a check of its inputs.
+
+    `answer` is what the outputs get then, with `...` where the message stands.
+    """
+
+    def guard(handler: Handler) -> Any:
+        @wraps(handler)     # through it, gradio reads the handler's own signature
+        def steps(*inputs: Any) -> Iterator[Any]:
+            try:
+                if check:
+                    check(*inputs)
+                result = handler(*inputs)
+                yield from result if isgeneratorfunction(handler) else [result]
+            except WorkbenchError as exception:
+                values = [[problem(exception)] if value is ... else value for value in answer]
+                yield values if len(values) > 1 else values[0]
+
+        @wraps(handler)
+        def once(*inputs: Any) -> Any:
+            return next(steps(*inputs))
+
+        return steps if isgeneratorfunction(handler) else once
+
+    return guard
 
 
 def owner_only(*answer: Any) -> Callable[[Handler], Handler]:

@@ -15,9 +15,10 @@ from pipeline.judgements import Judgement, judgements
 from pipeline.predictor import Predictor
 from reports.errors_report import csv_of, html_of, json_lines_of
 from reports.words import say
+from tabs.access import telling
 from tabs.errors_data import asked_rows
 from tabs.errors_view import cause_told, told_of
-from tabs.shared import Block, blocks_view, count, download_folder, find_run, telling, text
+from tabs.shared import Block, blocks_view, count, download_folder, find_run, text
 
 MAX_COLOURED = 100      # of a second or less each
 TOLD_EVERY = 5

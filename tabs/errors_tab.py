@@ -15,6 +15,7 @@ from analysis.slices import changes_by_slice
 from pipeline.judgements import judgements
 from reports.charts import reliability_chart
 from reports.words import say
+from tabs.access import telling
 from tabs.errors_data import (
     asked_rows,
     became,
@@ -34,7 +35,7 @@ from tabs.errors_view import (
 )
 from tabs.judge_form import build_judge_form
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
-from tabs.shared import blocks_view, chart_view, find_run, tab_heading, telling, text
+from tabs.shared import blocks_view, chart_view, find_run, tab_heading, text
 from tabs.suite_view import ask_suite
 from tabs.taught_view import build_asked_fold, build_taught_fold, doubt_labels, group_errors
 from tabs.why_view import PREDICTED, label_picker

@@ -14,7 +14,7 @@ from pipeline.experiments import Experiment, experiment_names, load_experiment, 
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
 from reports.experiment_report import csv_of_result, html_of, markdown_of, sentences, tables
 from reports.words import say
-from tabs.access import owner_only
+from tabs.access import owner_only, telling
 from tabs.run_panel import metric_words
 from tabs.shared import (
     Block,
@@ -27,7 +27,6 @@ from tabs.shared import (
     number,
     problem,
     table,
-    telling,
     text,
 )
 

@@ -15,6 +15,7 @@ from pipeline.jobs import is_taken
 from pipeline.predictor import CALLS_IN_TORCH, Prediction, Predictor
 from pipeline.serving import DEFAULT_MODEL, MAX_SENTENCES
 from reports.words import meaning, say
+from tabs.access import telling
 from tabs.predict_file import build_predict_file
 from tabs.shared import (
     Block,
@@ -31,7 +32,6 @@ from tabs.shared import (
     runs_to_predict_with,
     tab_heading,
     table,
-    telling,
     text,
     write_kept,
 )

@@ -20,10 +20,11 @@ from pipeline.jobs import is_taken
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 from reports.words import say
+from tabs.access import telling
 from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import example_block, faithfulness_block, finding_blocks, flip_blocks, pieces_block
 from tabs.predict_tab import one_sentence, predict
-from tabs.shared import Block, find_run, telling, text
+from tabs.shared import Block, find_run, text
 from tabs.why_view import why_blocks, words_block
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache, wraps
-from inspect import isgeneratorfunction
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -17,13 +16,13 @@ from pipeline.catalog import all_runs, load_run
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.jobs import start_command
 from pipeline.runs import Run
+from pipeline.sources import DATA_SUFFIXES
 from reports.words import meaning, say
 
 Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
 Column = dict[str, str]
 Tone = Literal["plain", "hint", "note", "problem"]
 ColumnKind = Literal["", "number", "text", "state"]
-Handler = TypeVar("Handler", bound=Callable[..., Any])
 COMMAND_SECONDS = 600
 
 
@@ -111,63 +110,38 @@ def bars(label: str, values: dict[str, float], order: Sequence[str] = (), whole:
     }
 
 
-def blocks_view(elem_id: str, value: list[Block] | None = None, live: bool = False) -> gr.HTML:
-    """A component whose value is a list of blocks; `live` ones are read out when they change."""
+def view(elem_id: str, value: Any, script: str, css_class: str = "volta-blocks") -> gr.HTML:
+    """A component that a function of tabs/page.js draws."""
     return gr.HTML(
-        value or [],
+        value,
         html_template="",
-        js_on_load=f"volta.blocks(element, props, watch, trigger, {str(live).lower()})",
+        js_on_load=script,
         apply_default_css=False,
         elem_id=elem_id,
-        elem_classes="volta-blocks",
+        elem_classes=css_class,
     )
+
+
+def blocks_view(elem_id: str, value: list[Block] | None = None, live: bool = False) -> gr.HTML:
+    """A component whose value is a list of blocks; `live` ones are read out when they change."""
+    return view(elem_id, value or [], f"volta.blocks(element, props, watch, trigger, {str(live).lower()})")
 
 
 def chart_view(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     """A component whose value is one chart of reports/charts.py; its zoom survives updates."""
-    return gr.HTML(
-        value,
-        html_template="",
-        js_on_load="volta.chart(element, props, watch)",
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes="volta-chart",
+    return view(elem_id, value, "volta.chart(element, props, watch)", "volta-chart")
+
+
+def upload_button(words: str, elem_id: str) -> gr.UploadButton:
+    """Takes a file of data."""
+    return gr.UploadButton(
+        words, size="sm", file_types=list(DATA_SUFFIXES), elem_id=elem_id, scale=0, min_width=160
     )
 
 
 def tab_heading(question: str) -> gr.Markdown:
     """The question that the tab answers."""
     return gr.Markdown(f"## {question}", elem_classes="volta-question")
-
-
-# Handlers
-
-
-def telling(*answer: Any, check: Callable[..., None] | None = None) -> Callable[[Handler], Handler]:
-    """Of a handler: tells a WorkbenchError, its own or that of a check of its inputs.
-
-    `answer` is what the outputs get then, with `...` where the message stands.
-    """
-
-    def guard(handler: Handler) -> Any:
-        @wraps(handler)     # through it, gradio reads the handler's own signature
-        def steps(*inputs: Any) -> Iterator[Any]:
-            try:
-                if check:
-                    check(*inputs)
-                result = handler(*inputs)
-                yield from result if isgeneratorfunction(handler) else [result]
-            except WorkbenchError as exception:
-                values = [[problem(exception)] if value is ... else value for value in answer]
-                yield values if len(values) > 1 else values[0]
-
-        @wraps(handler)
-        def once(*inputs: Any) -> Any:
-            return next(steps(*inputs))
-
-        return steps if isgeneratorfunction(handler) else once
-
-    return guard
 
 
 # Numbers and times, the same everywhere

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from analysis.suite import Answer, PhenomenonScore, SuiteScore, score_suite
 from pipeline.predictor import Predictor
 from reports.words import say
-from tabs.shared import Block, column, columns, count, find_run, number, table, telling, text
+from tabs.access import telling
+from tabs.shared import Block, column, columns, count, find_run, number, table, text
 
 
 @telling(...)

@@ -11,10 +11,10 @@ from analysis.neighbors import Taught, influences, nearest
 from analysis.training_index import build_index, open_index
 from pipeline.predictor import Predictor
 from reports.words import say
-from tabs.access import owner_only
+from tabs.access import owner_only, telling
 from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import cluster_blocks
-from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, table, telling, text, the_run
+from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, table, text, the_run
 
 DOUBTFUL_SHOWN = 20
 CONFLICTS_SHOWN = 10

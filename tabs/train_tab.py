@@ -14,7 +14,7 @@ from pipeline.catalog import run_names
 from pipeline.config import FIELDS, all_presets
 from pipeline.exceptions import WorkbenchError
 from pipeline.experiments import experiment_presets
-from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
+from pipeline.sources import data_names, model_names, run_root
 from reports.words import say
 from tabs.access import check_may_change, owner_only
 from tabs.data_view import copies_blocks, data_blocks
@@ -33,6 +33,7 @@ from tabs.shared import (
     remember_in_url,
     tab_heading,
     text,
+    upload_button,
     write_kept,
 )
 from tabs.train_form import (
@@ -206,14 +207,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         with gr.Accordion(say("train.your_data"), open=False, elem_id="data-fold") as data_fold:
             with gr.Row(elem_classes="volta-controls"):
                 look = gr.Button(say("train.read_data"), size="sm", elem_id="data-button", scale=0, min_width=160)
-                upload = gr.UploadButton(
-                    say("train.upload"),
-                    size="sm",
-                    file_types=list(DATA_SUFFIXES),
-                    elem_id="upload-button",
-                    scale=0,
-                    min_width=160,
-                )
+                upload = upload_button(say("train.upload"), "upload-button")
                 copies = gr.Button(say("train.show_copies"), size="sm", elem_id="copies-button", scale=0, min_width=160)
             shown_copies = blocks_view("copies")
             report = blocks_view("data-report", [text(say("train.data_hint"), "hint")])
