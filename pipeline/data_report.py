@@ -40,9 +40,8 @@ class SplitReport:
     repeated: int                       # rows whose text already stood in an earlier row, letter for letter
     contradictory: int                  # different texts that stand there with more than one label
     empty: int                          # texts of which cleaning left nothing; only `merge` keeps them
-    pieces: Lengths | None = None       # of the tokenizer, special ones counted; None without one. Of many rows, of a
-                                        # fixed sample, as is the share
-    truncated_share: float | None = None
+    pieces: Lengths                     # of the tokenizer, special ones counted; of many rows in a fixed sample
+    truncated_share: float              # of the same rows
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ class DataReport:
         return [f"Caution: {told}" for told in (*leaks, *_rare_labels(self), *_truncation(self), *_faults(self))]
 
 
-def data_report(splits: Splits, tokenizer: Any = None, max_length: int = 128) -> DataReport:
-    """Look at all splits. Without a tokenizer nothing is said of pieces and truncation.
+def data_report(splits: Splits, tokenizer: Any, max_length: int = 128) -> DataReport:
+    """Look at all splits.
 
     Seconds for SST-2, half a minute for IMDB, on one core; beyond 200,000 rows overlaps are counted on fixed samples.
     """
@@ -110,7 +109,7 @@ def _split_report(examples: pa.Table, label_names: list[str], tokenizer: Any, ma
     counts = np.bincount(label_ids, minlength=len(label_names)).tolist()
     words = count_words(examples["text"]).to_numpy()
     repeated, contradictory = count_repeats(examples["text"], label_ids)
-    pieces = None if tokenizer is None else encode(_sample(examples["text"], PIECES_SAMPLE), tokenizer, _WHOLE).lengths
+    pieces = encode(_sample(examples["text"], PIECES_SAMPLE), tokenizer, _WHOLE).lengths
     return SplitReport(
         rows=examples.num_rows,
         labels=dict(zip(label_names, counts, strict=True)),
@@ -118,8 +117,8 @@ def _split_report(examples: pa.Table, label_names: list[str], tokenizer: Any, ma
         repeated=repeated,
         contradictory=contradictory,
         empty=int((words == 0).sum()),
-        pieces=None if pieces is None else _lengths(pieces),
-        truncated_share=None if pieces is None else float((pieces > max_length).mean()),
+        pieces=_lengths(pieces),
+        truncated_share=float((pieces > max_length).mean()),
     )
 
 
@@ -162,7 +161,7 @@ def _rare_labels(report: DataReport) -> Iterable[str]:
 
 
 def _truncation(report: DataReport) -> Iterable[str]:
-    shares = {name: split.truncated_share or 0.0 for name, split in report.splits.items()}
+    shares = {name: split.truncated_share for name, split in report.splits.items()}
     if max(shares.values()) > 0.05:
         told = ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
         yield (
