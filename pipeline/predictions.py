@@ -34,6 +34,15 @@ def predictions_path(run: Run, split: str, data: str | None = None) -> Path:
     return run.folder / "predictions" / slug(data or run.config.data.source) / f"{split}.parquet"
 
 
+def current_test_path(run: Run) -> Path | None:
+    """Where they stand of its own test split; None unless they were made since its best model was saved."""
+    path, best = predictions_path(run, "test"), run.best_folder
+    # An ensemble has no weights beside its config, which is written last.
+    model = next((file for file in (best / "model.safetensors", best / "config.json") if file.exists()), None)
+    is_current = model and path.exists() and path.stat().st_mtime >= model.stat().st_mtime
+    return path if is_current else None
+
+
 def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_names: list[str]) -> None:
     """Write a split's examples (with the source's other columns) beside their logits, as the weights alone give them.
 

@@ -20,7 +20,7 @@ from pipeline.config import differing_fields, field_value
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.experiments import Experiment, Member, experiments_root, members_of, save_experiment
 from pipeline.jobs import start_command, start_detached
-from pipeline.predictions import predictions_path
+from pipeline.predictions import current_test_path, predictions_path
 from pipeline.runs import LOCK_WAIT_SECONDS, Run, is_held
 
 log = logging.getLogger(__name__)
@@ -130,10 +130,8 @@ def _wait_for(run: Run, stopped: Callable[[], bool]) -> None:
 
 
 def _evaluate_on_test(run: Run) -> None:
-    test, weights = predictions_path(run, "test"), run.best_folder / "model.safetensors"
-    if not test.parent.exists():        # it predicts no labels: a first stage on unlabelled text
-        return
-    if test.exists() and test.stat().st_mtime >= weights.stat().st_mtime:
+    predicts_labels = predictions_path(run, "test").parent.exists()     # not a first stage on unlabelled text
+    if not predicts_labels or current_test_path(run):
         return
     streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = start_command(["evaluate", "--split", "test", "--save", "--", run.name], **streams)
