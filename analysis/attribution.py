@@ -91,7 +91,7 @@ class Attribution:
 
     @property
     def words(self) -> list[str]:
-        return [self.pieces.text[word.start : word.end] for word in self.pieces.words]
+        return [word for _, word in self.pieces.split()[0]]
 
 
 def attribute(

@@ -29,6 +29,12 @@ class TextPieces:
     input_ids: list[int]        # T
     words: list[Word]
 
+    def split(self) -> tuple[list[tuple[str, str]], str]:
+        """What stands before each word, and the word; and what stands behind the last one."""
+        ends = [0, *(word.end for word in self.words)]
+        spans = zip(ends, self.words, strict=False)
+        return [(self.text[end : w.start], self.text[w.start : w.end]) for end, w in spans], self.text[ends[-1] :]
+
 
 def text_pieces(text: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TextPieces:
     """Words end at white space; scripts that do without it (Chinese, Japanese) and emoji are cut as the tokenizer cuts.
