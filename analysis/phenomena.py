@@ -78,14 +78,15 @@ class PhenomenaOf(Named):
     """Which of N texts have each phenomenon, (N,) bool by its name."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = pa.array([plain(text) for text in texts], pa.large_string())
-        super().__init__({name: partial(self._look_for, phenomenon) for name, phenomenon in PHENOMENA.items()})
+        straight = pa.array([plain(text) for text in texts], pa.large_string())
+        super().__init__({name: partial(_have, phenomenon, straight) for name, phenomenon in PHENOMENA.items()})
 
-    def _look_for(self, phenomenon: Phenomenon) -> np.ndarray:
-        found = np.zeros(len(self.texts), bool)
-        rows = np.flatnonzero(pc.match_substring_regex(self.texts, phenomenon.sign, ignore_case=True))
-        found[rows] = [any(phenomenon.find(text)) for text in self.texts.take(rows).to_pylist()]
-        return found
+
+def _have(phenomenon: Phenomenon, texts: pa.Array) -> np.ndarray:
+    found = np.zeros(len(texts), bool)
+    rows = np.flatnonzero(pc.match_substring_regex(texts, phenomenon.sign, ignore_case=True))
+    found[rows] = [any(phenomenon.find(text)) for text in texts.take(rows).to_pylist()]
+    return found
 
 
 def pieces_table(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
