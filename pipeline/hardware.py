@@ -54,6 +54,8 @@ def seed_everything(seed: int, deterministic: bool) -> None:
     # Else every new tensor is filled with NaN first, to make reads of uninitialised memory repeat: we make none.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # It plans each new shape of a batch for hundreds of milliseconds, and does not repeat bit for bit.
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def random_state() -> dict[str, Any]:
