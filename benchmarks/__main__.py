@@ -1,5 +1,6 @@
 """`python -m benchmarks [NAME ...]`: all benchmarks, or those named, one after the other (`make bench`).
 
+`recipes` is not among them: it trains for many hours (see there).
 Each prints its progress on standard error and one JSON object on standard output (crash: one a line and one at the
 end). Nothing else should compute meanwhile.
 """
@@ -22,6 +23,7 @@ MINUTES = {
     "attribution_speed": 3,
     "beside": 7,
     "insight": 30,
+    "precision": 4,
     "memory": 5,
     "titles": 2,
     "spinning": 6,

@@ -18,6 +18,7 @@ from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart
 from reports.curves import read_curves
 from reports.words import say
 from tabs.access import owner_only
+from tabs.combine_fold import build_combine_fold
 from tabs.experiments_view import build_experiments_fold
 from tabs.run_panel import FAST_SECONDS, LOG_LINES, SLOW_SECONDS, log_blocks, num_validation
 from tabs.runs_view import (
@@ -228,6 +229,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         )
     brought = blocks_view("unzip-message", live=True)
     timer = gr.Timer(SLOW_SECONDS, active=False)
+    build_combine_fold(CHOSEN)
     build_experiments_fold(timer, tab)
     seen, asked, to_delete = gr.State({}), gr.JSON(visible=False), gr.State(None)
     described = [details, config, environment, notes, log]

@@ -13,10 +13,13 @@ import gradio as gr
 import pytest
 
 from pipeline.calibration import read_calibration
-from pipeline.catalog import all_runs, create_run, load_run
+from pipeline.catalog import all_runs, create_run, load_run, run_names
 from pipeline.config import make_config
+from pipeline.evaluation import evaluate_run
 from pipeline.jobs import carry_out
+from pipeline.models import members_of
 from pipeline.runs import Run, Status
+from tabs.combine_fold import WAYS, combine
 from tabs.runs_tab import (
     NUM_CHARTS,
     NUM_DETAILS,
@@ -167,6 +170,26 @@ def test_the_button_calibrates_a_run_and_undoes_it(runs: list[Run], sharp_model:
     assert list(calibrate_run(None, "two"))[-1] == []
     assert read_calibration(runs[1]) is None
     assert "Calibrated" not in told(look(["two"], "step", 0.9, "two", after[-1])[3 + NUM_CHARTS])      # not a skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ticked_runs_become_a_run_of_their_own(runs: list[Run], way: str) -> None:
+    working, made = combine(None, ["one", "two"], way, " both ")
+    metrics = evaluate_run(load_run("both"))
+    assert "Putting one, two together" in told(working)
+    assert f"Made 'both': macro F1 {metrics['macro_f1']:.3f} on validation, n = 24." in told(made)
+    assert bool(members_of(load_run("both").best_folder)) == (way == "ensemble")
+
+
+@pytest.mark.parametrize("chosen, name", [(None, "both"), ([], "both"), (["one", "two"], " ")])
+def test_what_is_to_be_put_together_has_runs_and_a_name(runs: list[Run], chosen: list[str] | None, name: str) -> None:
+    (answer,) = combine(None, chosen, "ensemble", name)
+    assert "Tick the runs in the list above, and give the new run a name." in told(answer)
+    assert "both" not in run_names()
+
+
+def test_what_cannot_be_put_together_is_told(runs: list[Run]) -> None:
+    assert "There is already a run 'two'" in told(list(combine(None, ["one", "two"], "average", "two"))[-1])
 
 
 def test_looking_again_sends_only_what_has_changed(runs: list[Run]) -> None:

@@ -158,6 +158,16 @@ def test_a_run_leaves_as_a_zip_is_deleted_and_comes_in_again(
     assert (folder / "best" / "model.safetensors").exists()
 
 
+def test_ticked_runs_become_one(page: Page, address: str, home: Home, twin: str) -> None:
+    open_runs(page, address, "tiny", twin)
+    page.get_by_text("Make one model of several runs").click()
+    page.get_by_label("Name of the new run").fill("pair")
+    page.get_by_role("button", name="Make it of the ticked runs").click()
+    expect(page.locator("#combine-message")).to_contain_text("Made 'pair': macro F1", timeout=60_000)
+    expect(box(page, "pair")).to_be_visible()
+    shutil.rmtree(home.runs / "pair")
+
+
 def test_a_file_that_is_no_run_is_refused_in_a_sentence(page: Page, address: str, tmp_path: Path) -> None:
     path = tmp_path / "not-a-run.zip"
     path.write_bytes(b"hello")
