@@ -40,6 +40,12 @@ class Question:
     label_id: int
     against_id: int | None = None
 
+    def input_ids(self) -> torch.Tensor:
+        """(1, T)"""
+        import torch
+
+        return torch.tensor([self.pieces.input_ids], device=self.predictor.model.device)
+
     def log_odds(self, logits: torch.Tensor) -> torch.Tensor:
         """Log p / (1 - p) of the label, or log p / q against a label of probability q: (B, C) to (B,), in nats."""
         import torch
@@ -52,6 +58,15 @@ class Question:
         """(T,) to (N,): a word has what its pieces have together."""
         return np.array([by_piece[list(word.pieces)].sum() for word in self.pieces.words])
 
+    def answer(
+        self, method: str, scores: np.ndarray, log_odds: float, baseline: float | None, num_points: int
+    ) -> Attribution:
+        """What a method found, with the names of the labels."""
+        names = self.predictor.label_names
+        against = None if self.against_id is None else names[self.against_id]
+        return Attribution(
+            method, names[self.label_id], against, self.pieces, scores, log_odds, baseline, num_points
+        )
 
 @dataclass(frozen=True)
 class Attribution:
@@ -76,7 +91,7 @@ class Attribution:
 
     @property
     def words(self) -> list[str]:
-        return [self.pieces.text[word.start : word.end] for word in self.pieces.words]
+        return [word for _, word in self.pieces.split()[0]]
 
 
 def attribute(

@@ -22,7 +22,7 @@ def gradient_x_input(question: Question) -> Attribution:
     """
     from captum.attr import InputXGradient
 
-    model, ids = question.predictor.model, _input_ids(question)
+    model, ids = question.predictor.model, question.input_ids()
     embed: Any = model.get_input_embeddings()
 
     def forward(embeddings: torch.Tensor) -> torch.Tensor:
@@ -73,12 +73,6 @@ def kernel_shap(question: Question) -> Attribution:
     return _found(question, "kernel_shap", _first_pieces(question, scores), NUM_COALITIONS, baseline)
 
 
-def _input_ids(question: Question) -> torch.Tensor:
-    import torch
-
-    return torch.tensor([question.pieces.input_ids], device=question.predictor.model.device)
-
-
 def _features(question: Question) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(1, T) each: the pieces, the number of the word that each belongs to, and the pieces with every word hidden.
 
@@ -87,7 +81,7 @@ def _features(question: Question) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     import torch
 
     tokenizer: Any = question.predictor.tokenizer
-    ids = _input_ids(question)
+    ids = question.input_ids()
     mask, hidden = torch.zeros_like(ids), ids.clone()
     blank = tokenizer.pad_token_id if tokenizer.mask_token_id is None else tokenizer.mask_token_id
     for number, word in enumerate(question.pieces.words):
@@ -118,10 +112,6 @@ def _found(
 ) -> Attribution:
     import torch
 
-    names = question.predictor.label_names
     with torch.no_grad():
-        log_odds = float(_forward(question)(_input_ids(question))[0])
-    against = None if question.against_id is None else names[question.against_id]
-    return Attribution(
-        method, names[question.label_id], against, question.pieces, scores, log_odds, baseline, num_points
-    )
+        log_odds = float(_forward(question)(question.input_ids())[0])
+    return question.answer(method, scores, log_odds, baseline, num_points)

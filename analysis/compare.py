@@ -13,6 +13,7 @@ from pipeline.predictions import Predictions
 NUM_RESAMPLES = 2_000
 NUM_TEST_RESAMPLES = 20_000     # for a p-value, which several comparisons make larger
 CONFIDENCE = 0.95
+TAILS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,9 @@ def macro_f1_estimate(predictions: Predictions) -> Estimate:
 def compare(first: Predictions, other: Predictions) -> Comparison:
     """Differences in accuracy and macro F1 with paired bootstrap intervals, and McNemar's exact test.
 
-    Sources: Efron and Tibshirani 1993, chapter 13 (percentile intervals); McNemar 1947,
-    https://doi.org/10.1007/BF02295996.
+    Source: Efron and Tibshirani 1993, chapter 13 (percentile intervals).
     Raises: RunError when they are not about the same examples with the same gold labels.
     """
-    from scipy.stats import binomtest
-
     gold_ids, predicted = first.gold_ids, [first.logits.argmax(axis=1), predicted_in_order(first, other)]
     right, other_right = (predicted_ids == gold_ids for predicted_ids in predicted)
     fixed, broken = int((~right & other_right).sum()), int((right & ~other_right).sum())
@@ -66,12 +64,19 @@ def compare(first: Predictions, other: Predictions) -> Comparison:
         n=len(gold_ids),
         fixed=fixed,
         broken=broken,
-        p_value=float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0,
+        p_value=mcnemar(fixed, broken),
         differences={
             "accuracy": _estimate(gold_ids, predicted, num_labels, lambda cells: cells.accuracy(1) - cells.accuracy(0)),
             "macro_f1": _estimate(gold_ids, predicted, num_labels, lambda cells: cells.macro_f1(1) - cells.macro_f1(0)),
         },
     )
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """The p-value of the exact test (McNemar 1947, https://doi.org/10.1007/BF02295996); 1 where nothing changed."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
 
 
 def predicted_in_order(first: Predictions, other: Predictions) -> np.ndarray:
@@ -96,8 +101,7 @@ def mean_gain(right: np.ndarray, other_right: np.ndarray) -> tuple[Estimate, flo
     n = int(counts.sum())
     value = float(gains @ counts / n)
     means = np.random.default_rng(0).multinomial(n, counts / n, size=NUM_TEST_RESAMPLES) @ gains / n
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(means, TAILS)
     as_large = int((np.abs(means - value) >= abs(value) - 1e-12).sum())
     return Estimate(value, float(low), float(high)), (as_large + 1) / (NUM_TEST_RESAMPLES + 1)
 
@@ -169,7 +173,6 @@ def _estimate(
     gold, *by_model = (np.eye(num_labels)[combinations[:, column]] for column in range(combinations.shape[1]))
     n = int(counts.sum())
     samples = np.random.default_rng(0).multinomial(n, counts / n, size=NUM_RESAMPLES)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(figure(_Cells(samples.astype(float), gold, by_model)), [tail, 1 - tail])
+    low, high = np.quantile(figure(_Cells(samples.astype(float), gold, by_model)), TAILS)
     value = figure(_Cells(counts[None].astype(float), gold, by_model))[0]
     return Estimate(float(value), float(low), float(high))

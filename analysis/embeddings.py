@@ -15,7 +15,7 @@ from pipeline.config_parts import ModelConfig
 from pipeline.encoding import Encoded, encode, micro_batches
 from pipeline.exceptions import ModelError
 from pipeline.models import choose_device, load_base_model, max_positions
-from pipeline.predictor import TOKENS_PER_BATCH, Predictor
+from pipeline.predictor import Predictor, tokens_per_batch
 from pipeline.runs import Run
 from pipeline.sources import find_model
 
@@ -84,8 +84,7 @@ def in_batches(
     """What `forward` makes of each of N > 0 texts, (N, ...) float32 in the order given."""
     import torch
 
-    max_tokens = TOKENS_PER_BATCH * (1 if device.type == "cpu" else 16)
-    batches = list(micro_batches(np.arange(len(encoded)), encoded.lengths, max_tokens))
+    batches = list(micro_batches(np.arange(len(encoded)), encoded.lengths, tokens_per_batch(device)))
     with torch.no_grad():
         parts = [forward(encoded.batch(rows, device)).float().cpu().numpy() for rows in batches]
     return np.concatenate(parts)[np.argsort(np.concatenate(batches))]

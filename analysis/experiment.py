@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +10,10 @@ import numpy as np
 from analysis.compare import Estimate, compare, holm, mean_gain, predicted_in_order
 from pipeline.catalog import load_run
 from pipeline.config import differing_fields, field_value
-from pipeline.data import slug
 from pipeline.exceptions import RunError
 from pipeline.experiments import Experiment, Member, members_of
 from pipeline.metrics import compute_metrics
-from pipeline.predictions import Predictions, read_predictions
+from pipeline.predictions import Predictions, predictions_path, read_predictions
 from pipeline.runs import Run
 from pipeline.sweeping import standings
 
@@ -95,7 +93,7 @@ class _Records:
     def predictions(self, variant: str) -> dict[int, Predictions]:
         """By seed, of the runs that have finished."""
         runs = {each.seed: self.finished[each.run] for each in self.members[variant] if each.run in self.finished}
-        paths = {seed: _path(run, self.split) for seed, run in runs.items()}
+        paths = {seed: predictions_path(run, self.split) for seed, run in runs.items()}
         return {seed: read_predictions(path) for seed, path in paths.items() if path.exists()}
 
 
@@ -119,13 +117,9 @@ def _records(experiment: Experiment) -> _Records:
     finished = {name: load_run(name) for name, state in states.items() if state == "finished"}
     if not finished:
         raise RunError(f"No run of '{experiment.name}' has finished yet. Sweep it: sweep {experiment.name}.")
-    predicting = [run for run in finished.values() if _path(run, "validation").exists()]
-    evaluated = bool(predicting) and all(_path(run, "test").exists() for run in predicting)
+    predicting = [run for run in finished.values() if predictions_path(run, "validation").exists()]
+    evaluated = bool(predicting) and all(predictions_path(run, "test").exists() for run in predicting)
     return _Records(members, finished, states, "test" if evaluated else "validation")
-
-
-def _path(run: Run, split: str) -> Path:
-    return run.folder / "predictions" / slug(run.config.data.source) / f"{split}.parquet"
 
 
 def _variant(name: str, records: _Records, beside: dict[int, Predictions] | None) -> Variant:
@@ -149,8 +143,7 @@ def _variant(name: str, records: _Records, beside: dict[int, Predictions] | None
 def _fields(records: _Records) -> list[str]:
     """Those in which variants differ."""
     first, *others = (members[0].config for members in records.members.values())
-    differing = dict.fromkeys(name for other in others for name in differing_fields(first, other))
-    return [name for name in differing if name not in ("name", "note", "seed")]
+    return [name for name in differing_fields(first, *others) if name not in ("name", "note", "seed")]
 
 
 def _metrics(found: list[Predictions]) -> dict[str, Spread]:

@@ -60,10 +60,6 @@ def faithfulness(predictor: Predictor, found: Attribution, share: float = SHARE_
 
 def without_words(found: Attribution, words: Iterable[int]) -> str:
     """The text with these of its words left out, each with the space before it."""
-    text, left_out = found.pieces.text, set(words)
-    kept, end = [], 0
-    for index, word in enumerate(found.pieces.words):
-        if index not in left_out:
-            kept.append(text[end : word.end])
-        end = word.end
-    return ("".join(kept) + text[end:]).strip()
+    left_out, (parts, rest) = set(words), found.pieces.split()
+    kept = [before + word for index, (before, word) in enumerate(parts) if index not in left_out]
+    return ("".join(kept) + rest).strip()

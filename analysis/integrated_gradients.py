@@ -38,17 +38,8 @@ def integrated_gradients(question: Question) -> Attribution:
         if abs(sum(missed.values())) <= MAX_DELTA * whole or len(line.log_odds) >= MAX_POINTS:
             break
         stretches = _halved(missed)
-    names = question.predictor.label_names
-    return Attribution(
-        method=DEFAULT_METHOD,
-        label=names[question.label_id],
-        against=None if question.against_id is None else names[question.against_id],
-        pieces=question.pieces,
-        scores=sum((line.integral(stretch) for stretch in stretches), np.zeros(len(question.pieces.words))),
-        log_odds=line.log_odds[1.0],
-        baseline_log_odds=line.log_odds[0.0],
-        num_points=len(line.log_odds),
-    )
+    scores = sum((line.integral(stretch) for stretch in stretches), np.zeros(len(question.pieces.words)))
+    return question.answer(DEFAULT_METHOD, scores, line.log_odds[1.0], line.log_odds[0.0], len(line.log_odds))
 
 
 class _Line:
@@ -59,7 +50,7 @@ class _Line:
 
         self.question, self.model = question, question.predictor.model
         embed: Any = self.model.get_input_embeddings()
-        ids = torch.tensor([question.pieces.input_ids], device=self.model.device)
+        ids = question.input_ids()
         blank = ids.clone()
         for word in question.pieces.words:
             blank[0, list(word.pieces)] = int(question.predictor.tokenizer.pad_token_id)

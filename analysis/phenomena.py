@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
@@ -51,32 +52,41 @@ def spans_of(text: str) -> dict[str, list[Span]]:
     return {name: spans for name, spans in found.items() if spans}
 
 
-class PhenomenaOf(Mapping[str, np.ndarray]):
-    """Which of N texts have each phenomenon, (N,) bool by its name; each is looked for when first asked for."""
+class Named(Mapping[str, np.ndarray]):
+    """What a rule may name, (N,) bool by name; each is computed when first asked for."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = pa.array([plain(text) for text in texts], pa.large_string())
+    def __init__(self, masks: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self.masks = masks
         self.known: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.known:
-            self.known[name] = self._look_for(PHENOMENA[name])
+            self.known[name] = self.masks[name]()
         return self.known[name]
 
-    def __contains__(self, name: object) -> bool:       # a Mapping would look for it to say so
-        return name in PHENOMENA
+    def __contains__(self, name: object) -> bool:       # a Mapping would compute it to say so
+        return name in self.masks
 
     def __iter__(self) -> Iterator[str]:
-        return iter(PHENOMENA)
+        return iter(self.masks)
 
     def __len__(self) -> int:
-        return len(PHENOMENA)
+        return len(self.masks)
 
-    def _look_for(self, phenomenon: Phenomenon) -> np.ndarray:
-        found = np.zeros(len(self.texts), bool)
-        rows = np.flatnonzero(pc.match_substring_regex(self.texts, phenomenon.sign, ignore_case=True))
-        found[rows] = [any(phenomenon.find(text)) for text in self.texts.take(rows).to_pylist()]
-        return found
+
+class PhenomenaOf(Named):
+    """Which of N texts have each phenomenon, (N,) bool by its name."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        straight = pa.array([plain(text) for text in texts], pa.large_string())
+        super().__init__({name: partial(_have, phenomenon, straight) for name, phenomenon in PHENOMENA.items()})
+
+
+def _have(phenomenon: Phenomenon, texts: pa.Array) -> np.ndarray:
+    found = np.zeros(len(texts), bool)
+    rows = np.flatnonzero(pc.match_substring_regex(texts, phenomenon.sign, ignore_case=True))
+    found[rows] = [any(phenomenon.find(text)) for text in texts.take(rows).to_pylist()]
+    return found
 
 
 def pieces_table(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

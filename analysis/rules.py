@@ -96,7 +96,8 @@ def contains(texts: pa.Array, pattern: str, is_regex: bool) -> np.ndarray:
         try:
             found.append(search(texts[:rows], pattern, ignore_case=True).to_numpy(zero_copy_only=False))
         except ValueError as exception:         # of Arrow, or of a text that is no Unicode
-            raise RuleError(f"'{_printable(pattern)}' cannot be searched for: {exception}.") from None
+            printable = pattern.encode(errors="replace").decode()
+            raise RuleError(f"'{printable}' cannot be searched for: {exception}.") from None
         if time.monotonic() > until:
             raise RuleError(f"'{pattern}' takes more than {SEARCH_SECONDS:g} s to search for: make it simpler.")
         texts, rows = texts[rows:], 2 * rows
@@ -185,7 +186,3 @@ def _readable(condition: Condition) -> str:
         "gold": f"gold label {value}",
         "predicted": f"predicted {value}",
     }.get(condition.kind, value.replace("_", " "))
-
-
-def _printable(text: str) -> str:
-    return text.encode(errors="replace").decode()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.compare import Estimate, accuracy_estimate, holm
+from analysis.compare import Estimate, accuracy_estimate, holm, mcnemar
 from analysis.examples import Examples, Texts
 from analysis.rules import Phenomena, is_about_text, label_condition, mask, word_table
 
@@ -25,6 +25,7 @@ CANDIDATES = 300            # best of a length that are looked at closely
 MIN_LIFT = 1.5              # error rate of a slice found, over that of all: "most texts" is no slice
 SIGNIFICANT = 0.05
 MAX_OVERLAP = 0.5           # Jaccard, of the examples of two rules that are both shown
+MAX_FOUND = 10
 
 Training = tuple[Texts, Phenomena]
 
@@ -96,8 +97,6 @@ def changes_by_slice(became: dict[str, np.ndarray], examples: Examples, phenomen
 
     Args: became: of `analysis.compare.changes`, (N,) bool each. The p-values are McNemar's, corrected by Holm.
     """
-    from scipy.stats import binomtest
-
     rules = ["", *known_rules(examples.predictions.label_names, phenomena)]
     masks = {rule: mask(rule, examples, phenomena) for rule in rules}
     counts = {}
@@ -105,22 +104,15 @@ def changes_by_slice(became: dict[str, np.ndarray], examples: Examples, phenomen
         of_it = {what: int((inside & each).sum()) for what, each in became.items()}
         if any(of_it.values()):
             counts[rule] = of_it
-    moved = [(of_it["fixed"], of_it["fixed"] + of_it["broken"]) for of_it in counts.values()]
-    p_values = holm(np.array([binomtest(fixed, n).pvalue if n else 1.0 for fixed, n in moved]))
+    p_values = holm(np.array([mcnemar(of_it["fixed"], of_it["broken"]) for of_it in counts.values()]))
     slices = [
-        SliceChange(rule, int(masks[rule].sum()), **of_it, p_value=float(p))
-        for (rule, of_it), p in zip(counts.items(), p_values, strict=True)
+        SliceChange(rule, int(masks[rule].sum()), **of_it, p_value=p)
+        for (rule, of_it), p in zip(counts.items(), p_values.tolist(), strict=True)
     ]
     return sorted(slices, key=lambda each: (each.p_value, -abs(each.fixed - each.broken)))
 
 
-def found_slices(
-    examples: Examples,
-    phenomena: Phenomena,
-    train: Training | None = None,
-    min_errors: int | None = None,
-    max_slices: int = 10,
-) -> list[Slice]:
+def found_slices(examples: Examples, phenomena: Phenomena, train: Training | None = None) -> list[Slice]:
     """Rules of up to three conditions (on words, phenomena, length, predicted label) in which errors concentrate.
 
     Slices as in Chung et al. 2019, https://arxiv.org/abs/1807.06068, by a beam search, the largest likelihood ratio G
@@ -128,17 +120,16 @@ def found_slices(
     clearly better than with one condition less, or means much the same examples as a better one. The p-value, of
     Fisher's exact test, one-sided, is corrected for all rules of that length that could have been made, times the
     number of lengths (Webb 2008, https://doi.org/10.1007/s10994-008-5046-x). Of few errors even the best rule may be
-    chance, and then its p-value is near 1: it is listed all the same, as a guess to be tested.
-
-    Args: min_errors: in a slice; 5 or 0.5% of all errors, whichever is more, if None.
+    chance, and then its p-value is near 1: it is listed all the same, as a guess to be tested. A slice has five errors
+    or 0.5% of all, whichever is more.
     """
     wrong = examples.wrong
-    min_errors = min_errors or max(5, int(wrong.sum()) // 200)
+    min_errors = max(5, int(wrong.sum()) // 200)
     table, conditions = _condition_table(examples, phenomena, min_errors)
     slices: list[Slice] = []
     kept: list[np.ndarray] = []
     for _, p_value, columns in _candidates(table, wrong, min_errors):
-        if len(slices) == max_slices:
+        if len(slices) == MAX_FOUND:
             break
         inside = table[:, columns].toarray().all(axis=1)
         is_new = all(_jaccard(inside, other) < MAX_OVERLAP for other in kept)

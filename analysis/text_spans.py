@@ -29,6 +29,12 @@ class TextPieces:
     input_ids: list[int]        # T
     words: list[Word]
 
+    def split(self) -> tuple[list[tuple[str, str]], str]:
+        """What stands before each word, and the word; and what stands behind the last one."""
+        ends = [0, *(word.end for word in self.words)]
+        spans = zip(ends, self.words, strict=False)
+        return [(self.text[end : w.start], self.text[w.start : w.end]) for end, w in spans], self.text[ends[-1] :]
+
 
 def text_pieces(text: str, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TextPieces:
     """Words end at white space; scripts that do without it (Chinese, Japanese) and emoji are cut as the tokenizer cuts.
@@ -69,11 +75,8 @@ def _with_marks(text: str, words: list[Word]) -> list[Word]:
 
 def _without_spaces(text: str, start: int, end: int) -> tuple[int, int]:
     """Some tokenizers count the space before a word to its first piece."""
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return start, end
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
 
 def _stand_together(text: str, end: int, start: int) -> bool:

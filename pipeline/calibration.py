@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.data import slug
 from pipeline.evaluation import evaluate_run
 from pipeline.exceptions import RunError
 from pipeline.metrics import example_losses, expected_calibration_error, softmax
 from pipeline.models import CALIBRATION_FILE, temperature_of
-from pipeline.predictions import read_predictions
+from pipeline.predictions import predictions_path, read_predictions
 from pipeline.runs import Run, write_json
 
 COLDEST, HOTTEST = 0.01, 100.0
@@ -42,7 +41,7 @@ def calibrate(run: Run) -> Calibration:
     """
     with run.locked():
         evaluate_run(run, save=True)
-        kept = read_predictions(run.folder / "predictions" / slug(run.config.data.source) / "validation.parquet")
+        kept = read_predictions(predictions_path(run, "validation"))
         logits = kept.logits * temperature_of(run.best_folder)
         temperature = fit_temperature(logits, kept.gold_ids)
         before, after = (_measured(logits / divisor, kept.gold_ids) for divisor in (1.0, temperature))

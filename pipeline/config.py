@@ -166,9 +166,10 @@ def set_field(values: dict[str, Any], dotted_name: str, value: Any) -> None:
     values[leaf] = None if value == "" and FIELDS[dotted_name].optional else value
 
 
-def differing_fields(config: RunConfig, other: RunConfig) -> list[str]:
-    """Dotted names of the fields in which two configs differ."""
-    return [name for name in FIELDS if field_value(config, name) != field_value(other, name)]
+def differing_fields(config: RunConfig, *others: RunConfig) -> list[str]:
+    """Dotted names of the fields in which others differ from a config."""
+    differing = (name for other in others for name in FIELDS if field_value(config, name) != field_value(other, name))
+    return list(dict.fromkeys(differing))
 
 
 def field_value(config: RunConfig, dotted_name: str) -> Any:

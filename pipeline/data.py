@@ -18,7 +18,7 @@ from pipeline.config_parts import DataConfig
 from pipeline.exceptions import DataError
 from pipeline.extra_examples import num_extra, with_extra
 from pipeline.labels import Labels, check_labels, label_values, name_labels, refuse_single_examples
-from pipeline.overlap import count_repeats, is_in
+from pipeline.overlap import count_repeats
 from pipeline.reading import Source, read_source
 from pipeline.sources import DATA_SHORT_NAMES, SPLIT_NAMES, Place, find_data
 from pipeline.splitting import Drawn, draw_disjoint, draw_random, split_merged
@@ -42,7 +42,6 @@ class SourceCounts:
     empty: int
     repeated: int               # rows whose text already stood in an earlier row, letter for letter
     contradictory: int          # different texts that stand there with more than one label
-    also_in_train: int          # rows whose text stands in train too, letter for letter; 0 for train itself
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def load_splits(config: DataConfig) -> Splits:
     columns = _columns(source, config)
     dropped: Counter[str] = Counter()
     examples = _labelled_examples(source, columns, dropped)
-    counts = {split: _count(examples, split) for split in examples}
+    counts = {split: _count(table) for split, table in examples.items()}
     examples = {split: _usable(table, dropped) for split, table in _limited(examples, config).items()}
     labels = _labels(examples, source, columns, place, config)
     examples = {split: _clean_and_number(table, labels, config) for split, table in examples.items()}
@@ -161,8 +160,7 @@ def not_blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), False)
 
 
-def _count(examples: dict[str, pa.Table], split: str) -> SourceCounts:
-    table = examples[split]
+def _count(table: pa.Table) -> SourceCounts:
     usable = _usable(table, Counter())
     label_codes = usable["label"].combine_chunks().dictionary_encode().indices.to_numpy()
     repeated, contradictory = count_repeats(usable["text"], label_codes)
@@ -172,7 +170,6 @@ def _count(examples: dict[str, pa.Table], split: str) -> SourceCounts:
         empty=table.num_rows - (pc.sum(not_blank(table["text"])).as_py() or 0),      # of no rows the sum is none
         repeated=repeated,
         contradictory=contradictory,
-        also_in_train=0 if split == "train" else int(is_in(usable["text"], examples["train"]["text"]).sum()),
     )
 
 

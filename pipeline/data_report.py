@@ -40,9 +40,8 @@ class SplitReport:
     repeated: int                       # rows whose text already stood in an earlier row, letter for letter
     contradictory: int                  # different texts that stand there with more than one label
     empty: int                          # texts of which cleaning left nothing; only `merge` keeps them
-    pieces: Lengths | None = None       # of the tokenizer, special ones counted; None without a tokenizer
-    truncated_share: float | None = None
-    pieces_rows: int = 0                # the rows in which pieces were counted: all, or a fixed sample
+    pieces: Lengths                     # of the tokenizer, special ones counted; of many rows in a fixed sample
+    truncated_share: float              # of the same rows
 
 
 @dataclass(frozen=True)
@@ -84,21 +83,13 @@ class DataReport:
     source: dict[str, SourceCounts]     # the source's own splits, before limit, cleaning and splitting
 
     def sentences(self) -> list[str]:
-        """The report in plain English: first what may spoil a result, then the rest."""
-        leaks = [shared for shared in self.shared if shared.is_leak]
-        cautions = [*map(_tell_shared, leaks), *_rare_labels(self), *_truncation(self), *_faults(self)]
-        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
-        return [f"Caution: {caution}" for caution in cautions] + [
-            self.place,
-            *(_tell_split(name, split) for name, split in self.splits.items()),
-            *(_tell_shared(shared) for shared in self.shared if not shared.is_leak),
-            *(_tell_source(name, counts) for name, counts in self.source.items()),
-            *([f"Left out: {dropped}."] if dropped else []),
-        ]
+        """What may spoil a result, in plain English."""
+        leaks = (_tell_leak(shared) for shared in self.shared if shared.is_leak)
+        return [f"Caution: {told}" for told in (*leaks, *_rare_labels(self), *_truncation(self), *_faults(self))]
 
 
-def data_report(splits: Splits, tokenizer: Any = None, max_length: int = 128) -> DataReport:
-    """Look at all splits. Without a tokenizer nothing is said of pieces and truncation.
+def data_report(splits: Splits, tokenizer: Any, max_length: int = 128) -> DataReport:
+    """Look at all splits.
 
     Seconds for SST-2, half a minute for IMDB, on one core; beyond 200,000 rows overlaps are counted on fixed samples.
     """
@@ -118,7 +109,7 @@ def _split_report(examples: pa.Table, label_names: list[str], tokenizer: Any, ma
     counts = np.bincount(label_ids, minlength=len(label_names)).tolist()
     words = count_words(examples["text"]).to_numpy()
     repeated, contradictory = count_repeats(examples["text"], label_ids)
-    pieces = None if tokenizer is None else encode(_sample(examples["text"], PIECES_SAMPLE), tokenizer, _WHOLE).lengths
+    pieces = encode(_sample(examples["text"], PIECES_SAMPLE), tokenizer, _WHOLE).lengths
     return SplitReport(
         rows=examples.num_rows,
         labels=dict(zip(label_names, counts, strict=True)),
@@ -126,9 +117,8 @@ def _split_report(examples: pa.Table, label_names: list[str], tokenizer: Any, ma
         repeated=repeated,
         contradictory=contradictory,
         empty=int((words == 0).sum()),
-        pieces=None if pieces is None else _lengths(pieces),
-        truncated_share=None if pieces is None else float((pieces > max_length).mean()),
-        pieces_rows=0 if pieces is None else len(pieces),
+        pieces=_lengths(pieces),
+        truncated_share=float((pieces > max_length).mean()),
     )
 
 
@@ -171,7 +161,7 @@ def _rare_labels(report: DataReport) -> Iterable[str]:
 
 
 def _truncation(report: DataReport) -> Iterable[str]:
-    shares = {name: split.truncated_share or 0.0 for name, split in report.splits.items()}
+    shares = {name: split.truncated_share for name, split in report.splits.items()}
     if max(shares.values()) > 0.05:
         told = ", ".join(f"{_percent(share)} of {name}" for name, share in shares.items())
         yield (
@@ -192,50 +182,14 @@ def _faults(report: DataReport) -> Iterable[str]:
             yield f"{unusable:,} of {counts.rows:,} rows of the source's {name} split have no label or no text."
 
 
-def _tell_split(name: str, split: SplitReport) -> str:
-    facts = [f"words: {_tell_lengths(split.words)}"]
-    if split.pieces is not None:
-        sampled = "" if split.pieces_rows == split.rows else f" (in a fixed sample of {split.pieces_rows:,})"
-        truncated = _percent(split.truncated_share or 0.0)
-        facts.append(f"pieces{sampled}: {_tell_lengths(split.pieces)}, {truncated} truncated")
-    facts += _tell_repeats(split)
-    return f"{name}: {_count(split.rows, 'text')} ({_tell_labels(split)}); {'; '.join(facts)}."
-
-
-def _tell_labels(split: SplitReport) -> str:
-    if len(split.labels) > 5:
-        shares = sorted(count / split.rows for count in split.labels.values())
-        return f"{len(shares)} labels, {_percent(shares[0])} to {_percent(shares[-1])} each"
-    return ", ".join(f"{name} {_percent(count / split.rows)}" for name, count in split.labels.items())
-
-
-def _tell_lengths(lengths: Lengths) -> str:
-    return f"median {lengths.median:,.0f}, 95% have up to {lengths.p95:,.0f}, longest {lengths.max:,}"
-
-
-def _tell_repeats(counted: SplitReport | SourceCounts) -> list[str]:
-    told = [f"repeats of an earlier text: {counted.repeated:,}"] if counted.repeated else []
-    return told + ([f"texts with more than one label: {counted.contradictory:,}"] if counted.contradictory else [])
-
-
-def _tell_shared(shared: SharedTexts) -> str:
+def _tell_leak(shared: SharedTexts) -> str:
     sampled = "" if shared.contained_rows == shared.rows else " of a fixed sample"
-    if not shared.contained:
-        return f"No {shared.second} text{sampled} overlaps with {shared.first} ({shared.contained_rows:,} compared)."
     return (
         f"{shared.contained:,} of {_count(shared.contained_rows, f'{shared.second} text')}{sampled} "
         f"({_percent(shared.contained_share)}) overlap with {shared.first}: they lie inside one of its texts, or "
         f"contain one of three or more words. Of {shared.rows:,}, {shared.exactly:,} stand in {shared.first} letter "
         f"for letter, and {shared.normalised:,} but for case, punctuation and spaces."
     )
-
-
-def _tell_source(name: str, counts: SourceCounts) -> str:
-    facts = [f"{what}: {count:,}" for what, count in (
-        ("without a label", counts.unlabelled), ("without text", counts.empty), ("also in train", counts.also_in_train),
-    ) if count]
-    facts = [f"The source's {name} split has {_count(counts.rows, 'row')}", *facts, *_tell_repeats(counts)]
-    return "; ".join(facts) + "."
 
 
 def _count(number: int, what: str) -> str:

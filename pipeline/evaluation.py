@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.config_parts import DataConfig
-from pipeline.data import load_splits, slug
+from pipeline.data import load_splits
 from pipeline.exceptions import DataError, RunError
 from pipeline.metrics import compute_metrics
-from pipeline.predictions import save_predictions
+from pipeline.predictions import predictions_path, save_predictions
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 
@@ -36,7 +36,7 @@ def evaluate_run(
             raise RunError(f"'{run.name}' was deleted meanwhile: its predictions are not kept.")
         index = examples.column_names.index("label_id")
         examples = examples.set_column(index, "label_id", [gold_ids])
-        path = run.folder / "predictions" / slug(data.source) / f"{split}.parquet"
+        path = predictions_path(run, split, data.source)
         save_predictions(path, examples, logits * np.float32(predictor.temperature), predictor.label_names)
     metrics = compute_metrics(logits, gold_ids, predictor.label_names)
     return {"run": run.name, "data": data.source, "split": split, "n": len(gold_ids), **metrics}

@@ -65,7 +65,8 @@ def _texts_and_labels(name: str) -> tuple[list[str], list[str]]:
         source = read_source(_place_of(name), "utf-8")
         table, file = source.tables["train"], source.files["train"]
         columns = find_columns(table, file, None, None)
-        rows = zip(text_values(table, file, columns.text).to_pylist(), _names(table, file, columns.label), strict=True)
+        found = text_values(table, file, columns.text), label_values(table, file, columns.label)
+        rows = zip(*(column.to_pylist() for column in found), strict=True)
         both = [(text, label) for text, label in rows if text and text.strip() and label is not None]
         texts, labels = [text for text, _ in both], [label for _, label in both]
     if not texts:
@@ -82,7 +83,3 @@ def _place_of(name: str) -> Place:
         near = get_close_matches(name, run_names(), n=1)
         hint = f"Did you mean the run '{near[0]}'? " if near else ""
         raise DataError(f"data.extra is neither a run nor data. {hint}{exception}") from None
-
-
-def _names(table: pa.Table, file: str, column: str) -> list[str | None]:
-    return [None if value is None else str(value) for value in label_values(table, file, column).to_pylist()]

@@ -71,10 +71,11 @@ def fetch(name: str, kind: Kind, place: Place) -> Fetched:
         log.info("%s Nothing is to be fetched.", place.sentence)
         return Fetched(name, kind, place.location, None)
     if kind == "dataset":
-        _say_size(name, _listed(name, place.location, repo_type=kind))
+        _say_size(name, _ask(name, "snapshot_download", place.location, dry_run=True, repo_type=kind))
         tables = read_source(place).tables.values()     # the way that a training takes, checks and all
         return Fetched(name, kind, place.location, sum(table.nbytes for table in tables))
-    files = _listed(name, place.location, allow_patterns=MODEL_FILES, ignore_patterns=["*/*"])
+    wanted: dict[str, Any] = {"allow_patterns": MODEL_FILES, "ignore_patterns": ["*/*"]}
+    files = _ask(name, "snapshot_download", place.location, dry_run=True, **wanted)
     if any(file.filename.endswith(".safetensors") for file in files):
         files = [file for file in files if not file.filename.endswith(".bin")]
     _say_size(name, files)
@@ -98,13 +99,7 @@ def _ask(name: str, function: str, *arguments: Any, **options: Any) -> Any:
         ) from exception
 
 
-def _listed(name: str, hub_id: str, **options: Any) -> list[Any]:
-    """Its files on the Hub, as DryRunFileInfo."""
-    files: list[Any] = _ask(name, "snapshot_download", hub_id, dry_run=True, **options)
-    return files
-
-
-def _say_size(name: str, files: list[Any]) -> None:
+def _say_size(name: str, files: list[Any]) -> None:     # DryRunFileInfo
     size = sum(file.file_size or 0 for file in files)
     here = sum(file.file_size or 0 for file in files if file.is_cached)
     log.info("%s: %.1f MB in %d files, of which %.1f MB are here.", name, size / 1e6, len(files), here / 1e6)

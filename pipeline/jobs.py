@@ -23,13 +23,13 @@ from filelock import FileLock, Timeout
 from pipeline.augmentation import COPIES_FILE, augmented, check_augmentation
 from pipeline.command import stop_signals
 from pipeline.config import RunConfig
-from pipeline.data import Splits, slug
+from pipeline.data import Splits
 from pipeline.environment import keep_environment
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.objectives import make_objective
 from pipeline.pretraining import about_head
 from pipeline.progress import Progress, logging_to, metrics_line, start_of
-from pipeline.runs import Run, Status, already_worked_on
+from pipeline.runs import Run, Status, already_worked_on, is_held
 from pipeline.sources import PROJECT_ROOT, find_model
 from pipeline.tracking import Trackers
 from pipeline.unlabelled import load_examples
@@ -125,13 +125,11 @@ def _go_on(training: Training, run: Run) -> None:
 
 def _save_best(run: Run, training: Training, tokenizer: Any, splits: Splits, result: EvaluationResult) -> None:
     from pipeline.models import save_model
-    from pipeline.predictions import save_predictions
+    from pipeline.predictions import predictions_path, save_predictions
 
     save_model(training.evaluated_model, tokenizer, run.best_folder)
-    if result.logits is None:       # it predicts no labels
-        return
-    path = run.folder / "predictions" / slug(run.config.data.source) / "validation.parquet"
-    save_predictions(path, splits.validation, result.logits, splits.label_names)
+    if result.logits is not None:       # else it predicts no labels
+        save_predictions(predictions_path(run, "validation"), splits.validation, result.logits, splits.label_names)
 
 
 def log_failure(exception: Exception) -> str:
@@ -275,13 +273,7 @@ def device_lock(device: str, stop: threading.Event) -> Iterator[None]:
 
 def is_taken(device: str) -> bool:
     """Does a run on this machine hold the device?"""
-    lock = _lock_of(device)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+    return is_held(_lock_of(device))
 
 
 def _lock_of(device: str) -> FileLock:

@@ -85,21 +85,17 @@ def _with_predictions(
     table: pa.Table, rows: np.ndarray, logits: np.ndarray, truncated: np.ndarray, label_names: list[str]
 ) -> pa.Table:
     """The table with our columns behind its own; null in all but these rows of it."""
-    probs = softmax(logits) if len(rows) else np.zeros(logits.shape)
-    predicted = np.array(label_names, dtype=object)[probs.argmax(axis=1)] if len(rows) else np.empty(0, object)
-    columns = {"predicted": predicted, "probability": probs.max(axis=1, initial=0.0).round(6), "truncated": truncated}
+    probs = softmax(logits)
+    predicted = np.array(label_names, dtype=object)[probs.argmax(axis=1)]
+    columns = {"predicted": predicted, "probability": probs.max(axis=1).round(6), "truncated": truncated}
     columns |= {name: probs[:, index].round(6) for index, name in enumerate(_names_of_shares(label_names))}
-    for name, values in columns.items():
-        table = table.append_column(name, _spread(values, rows, table.num_rows))
+    places = np.full(table.num_rows, -1)
+    places[rows] = np.arange(len(rows))
+    ours = pa.table(columns).take(pa.array(places, mask=places < 0))
+    for name in columns:
+        table = table.append_column(name, ours[name])
     return table
 
 
 def _fits_in_a_csv(type_: pa.DataType) -> bool:
     return is_string(type_) or pa.types.is_primitive(type_) or pa.types.is_decimal(type_) or pa.types.is_null(type_)
-
-
-def _spread(values: np.ndarray, rows: np.ndarray, num_rows: int) -> pa.Array:
-    """The values in their rows, null in all others."""
-    places = np.full(num_rows, -1)
-    places[rows] = np.arange(len(rows))
-    return pa.array(values.tolist()).take(pa.array(places, mask=places < 0))

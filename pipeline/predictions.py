@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.data import slug
 from pipeline.exceptions import RunError
 from pipeline.models import temperature_of
+from pipeline.runs import Run
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,20 @@ class Predictions:
     label_names: list[str]      # C, in the order of the columns of `logits`
     gold_ids: np.ndarray        # (N,) int64
     logits: np.ndarray          # (N, C) float32, before softmax, divided by the temperature of the run
+
+
+def predictions_path(run: Run, split: str, data: str | None = None) -> Path:
+    """Where a run keeps what its best model says about a split of its own data, or of another source."""
+    return run.folder / "predictions" / slug(data or run.config.data.source) / f"{split}.parquet"
+
+
+def current_test_path(run: Run) -> Path | None:
+    """Where they stand of its own test split; None unless they were made since its best model was saved."""
+    path, best = predictions_path(run, "test"), run.best_folder
+    # An ensemble has no weights beside its config, which is written last.
+    model = next((file for file in (best / "model.safetensors", best / "config.json") if file.exists()), None)
+    is_current = model and path.exists() and path.stat().st_mtime >= model.stat().st_mtime
+    return path if is_current else None
 
 
 def save_predictions(path: Path, examples: pa.Table, logits: np.ndarray, label_names: list[str]) -> None:

@@ -109,13 +109,8 @@ class Run:
     def is_alive(self) -> bool:
         """Does a process hold this run's lock?"""
         path = self.folder / ".lock"
-        if not path.exists():
-            return False
         try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
+            return path.exists() and is_held(FileLock(path))
         except OSError:  # a read-only record, say of a colleague: nobody writes there
             return False
 
@@ -248,6 +243,15 @@ class Run:
             return state
         self.metrics_path.write_bytes(b"")
         return None
+
+
+def is_held(lock: FileLock) -> bool:
+    """Does some process hold it?"""
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def already_worked_on(name: str) -> RunError:

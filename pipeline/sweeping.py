@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 from pipeline import jobs
 from pipeline.catalog import create_run, load_run, run_names
 from pipeline.config import differing_fields, field_value
-from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.experiments import Experiment, Member, experiments_root, members_of, save_experiment
 from pipeline.jobs import start_command, start_detached
-from pipeline.runs import LOCK_WAIT_SECONDS, Run
+from pipeline.predictions import current_test_path, predictions_path
+from pipeline.runs import LOCK_WAIT_SECONDS, Run, is_held
 
 log = logging.getLogger(__name__)
 
@@ -130,11 +130,8 @@ def _wait_for(run: Run, stopped: Callable[[], bool]) -> None:
 
 
 def _evaluate_on_test(run: Run) -> None:
-    folder = run.folder / "predictions" / slug(run.config.data.source)
-    test, weights = folder / "test.parquet", run.best_folder / "model.safetensors"
-    if not folder.exists():             # it predicts no labels: a first stage on unlabelled text
-        return
-    if test.exists() and test.stat().st_mtime >= weights.stat().st_mtime:
+    predicts_labels = predictions_path(run, "test").parent.exists()     # not a first stage on unlabelled text
+    if not predicts_labels or current_test_path(run):
         return
     streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = start_command(["evaluate", "--split", "test", "--save", "--", run.name], **streams)
@@ -167,11 +164,7 @@ def start_sweep(experiment: Experiment, again: bool = False) -> None:
 
 def is_swept(name: str) -> bool:
     """Does a living process sweep it?"""
-    try:
-        with _lock(name):
-            return False
-    except Timeout:
-        return True
+    return is_held(_lock(name))
 
 
 def stop_sweep(name: str) -> None:
@@ -192,7 +185,7 @@ def _already_swept(name: str) -> RunError:
 
 def _lock(name: str) -> FileLock:
     experiments_root().mkdir(parents=True, exist_ok=True)
-    return FileLock(experiments_root() / f".{name}.lock", timeout=0)
+    return FileLock(experiments_root() / f".{name}.lock")
 
 
 def _stop_mark(name: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.errors import ReliabilityBin
-from reports.curves import Curves, Series, smoothed, thinned
+from reports.curves import Curves, smoothed, thinned
 from reports.words import say
 
 # Middle tones: each has at least 3:1 on a white and on a black page. Never told apart by colour alone: names, dashes.
@@ -165,7 +165,8 @@ def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> l
     smooth = view.smoothing if line.is_smoothed else 0.0
     # Smoothed first and thinned then: the same curve, however many are drawn beside it.
     series = thinned({**whole, "smoothed": smoothed(whole[line.column], smooth)}, max_points)
-    x, y = _x(series, view.axis), series[line.column] * line.scale
+    x = series["seconds"] / 60 if view.axis == "minutes" else series[view.axis]
+    y = series[line.column] * line.scale
     alone = num_runs == 1
     # One run: its lines differ by colour, too. Several: a colour each, and lines differ by their dashes.
     color = RUN_COLORS[index % len(RUN_COLORS)] if not alone else ORANGE if line.dash == "dot" else TEAL
@@ -185,10 +186,6 @@ def _traces(run: Drawn, index: int, num_runs: int, line: _Line, view: View) -> l
         return [trace]
     faint = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
     return [{**trace, "name": plain, "y": _json(y), **faint}, trace]
-
-
-def _x(series: Series, axis: Axis) -> np.ndarray:
-    return series["seconds"] / 60 if axis == "minutes" else series[axis]
 
 
 def _json(values: np.ndarray) -> list[float | None]:

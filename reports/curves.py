@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 RUNS_KEPT = 256  # curves in memory at once: 80 bytes a step
@@ -76,16 +77,11 @@ def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
     (N,) to (N,); where there is no number, the average so far. A weight of 0 leaves the values as they are.
     Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, section 3 (the correction).
     """
-    from scipy.signal import lfilter
-
-    known = np.isfinite(values)
-    numbers = values[known]
-    if not weight or not len(numbers):
+    if not weight:
         return values
-    totals = 1 - weight ** np.arange(1, len(numbers) + 1)
-    averages = lfilter([1 - weight], [1, -weight], numbers) / totals
-    newest = np.cumsum(known) - 1  # of the numbers, up to each place
-    return np.where(newest >= 0, averages[newest], np.nan)
+    numbers = pd.Series(np.where(np.isfinite(values), values, np.nan))
+    averages: np.ndarray = numbers.ewm(alpha=1 - weight, ignore_na=True).mean().to_numpy()
+    return averages
 
 
 _known: OrderedDict[Path, Curves] = OrderedDict()

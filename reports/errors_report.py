@@ -70,13 +70,12 @@ def _article(line: dict[str, Any], found: Attribution) -> str:
 def _words(found: Attribution) -> str:
     """Blue for the label, orange against it, as dark as they count; a sign beside the colour."""
     largest = float(np.abs(found.scores).max(initial=0.0)) or 1.0
-    parts, end, whole = [], 0, found.pieces.text
-    for word, score in zip(found.pieces.words, found.scores.tolist(), strict=True):
+    words, rest = found.pieces.split()
+    parts = []
+    for (before, word), score in zip(words, found.scores.tolist(), strict=True):
         share = score / largest
         side = "for" if share >= 0 else "against"
         sign = "" if abs(share) < 0.1 else "<sup>+</sup>" if share > 0 else "<sup>\N{MINUS SIGN}</sup>"
-        parts.append(escape(whole[end : word.start]))
-        parts.append(f'<span class="{side}" style="--share:{0.6 * abs(share):.2f}" title="{score:+.2f}">')
-        parts.append(f"{escape(whole[word.start : word.end])}{sign}</span>")
-        end = word.end
-    return "".join(parts) + escape(whole[end:])
+        style = f'class="{side}" style="--share:{0.6 * abs(share):.2f}" title="{score:+.2f}"'
+        parts.append(f"{escape(before)}<span {style}>{escape(word)}{sign}</span>")
+    return "".join(parts) + escape(rest)

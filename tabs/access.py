@@ -1,4 +1,4 @@
-"""Who may do what? On one's own machine everything; on a Hugging Face Space only its owner changes anything."""
+"""Who may do what? On one's own machine everything; on a Space only its owner. What cannot be done is told."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ def check_may_change(profile: gr.OAuthProfile | None) -> None:
         raise AccessError(say("access.owner_only"))
 
 
-def owner_only(*answer: Any) -> Callable[[Handler], Handler]:
-    """Of a handler whose first input is the visitor's profile: asks who that is, and tells a WorkbenchError.
+def telling(*answer: Any, check: Callable[..., None] | None = None) -> Callable[[Handler], Handler]:
+    """Of a handler: tells a WorkbenchError, its own or that of a check of its inputs.
 
     `answer` is what the outputs get then, with `...` where the message stands.
     """
 
     def guard(handler: Handler) -> Any:
         @wraps(handler)     # through it, gradio reads the handler's own signature
-        def steps(profile: gr.OAuthProfile | None, *inputs: Any) -> Iterator[Any]:
+        def steps(*inputs: Any) -> Iterator[Any]:
             try:
-                check_may_change(profile)
-                result = handler(profile, *inputs)
+                if check:
+                    check(*inputs)
+                result = handler(*inputs)
                 yield from result if isgeneratorfunction(handler) else [result]
             except WorkbenchError as exception:
                 values = [[problem(exception)] if value is ... else value for value in answer]
@@ -61,6 +62,11 @@ def owner_only(*answer: Any) -> Callable[[Handler], Handler]:
         return steps if isgeneratorfunction(handler) else once
 
     return guard
+
+
+def owner_only(*answer: Any) -> Callable[[Handler], Handler]:
+    """`telling`, of a handler whose first input is the visitor's profile: it is asked who that is."""
+    return telling(*answer, check=lambda profile, *inputs: check_may_change(profile))
 
 
 def sign_in_button() -> None:

@@ -52,7 +52,7 @@ def report_blocks(report: DataReport, config: RunConfig) -> list[Block]:
     sizes = rows_told({name: split.rows for name, split in report.splits.items()})
     return [
         text(f"{sizes} · {_steps(report.splits['train'].rows, config)}"),
-        *(text(sentence, "problem") for sentence in report.sentences() if sentence.startswith("Caution")),
+        *(text(sentence, "problem") for sentence in report.sentences()),
         left_out_block(report.place, report.dropped),
         splits_table(report),
         shared_table(report),
@@ -97,17 +97,11 @@ def _shares(split: SplitReport, labels: list[str] | None) -> list[str]:
 
 
 def _lengths(split: SplitReport) -> list[str]:
-    cells = [f"{split.words.median:.0f}", f"{split.words.p95:.0f}", count(split.words.max)]
-    if split.pieces is None or split.truncated_share is None:
-        cells += ["", "", "", ""]
-    else:
-        cells += [
-            f"{split.pieces.median:.0f}",
-            f"{split.pieces.p95:.0f}",
-            count(split.pieces.max),
-            number(split.truncated_share),
-        ]
-    return [*cells, count(split.repeated), count(split.contradictory)]
+    lengths = [
+        cell for each in (split.words, split.pieces)
+        for cell in (f"{each.median:.0f}", f"{each.p95:.0f}", count(each.max))
+    ]
+    return [*lengths, number(split.truncated_share), count(split.repeated), count(split.contradictory)]
 
 
 def shared_table(report: DataReport) -> Block:

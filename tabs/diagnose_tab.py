@@ -25,11 +25,11 @@ from tabs.shared import (
     CommandError,
     begin_command,
     blocks_view,
-    find_run,
     finish_command,
     link,
     tab_heading,
     text,
+    the_run,
 )
 from tabs.train_form import free_name, settings
 
@@ -101,10 +101,7 @@ def run_remedy(
 
 
 def _run(name: str) -> Run:
-    run = find_run(name)
-    if run is None:
-        raise RunError(say("page.no_run", run=name))
-    return run
+    return the_run(name, say("page.no_run", run=name))
 
 
 def _preset(name: str) -> list[str]:

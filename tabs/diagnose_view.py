@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.words import say
-from tabs.shared import Block, column, columns, count, duration, heading, named, number, table, text
+from tabs.shared import Block, bars, column, columns, count, duration, heading, named, number, table, text
 
 Found = dict[str, Any]      # the object of `python -m analysis diagnose`
 
@@ -34,21 +34,14 @@ def evidence_blocks(found: Found) -> list[Block]:
     values = {key: value for check in found["checks"] for key, value in check["values"].items()}
     blocks: list[Block] = []
     if norms := values.get("gradient_norms"):
-        blocks += [heading(say("diagnose.gradients")), _gradient_bars(norms)]
+        largest = max(norms.values()) or 1.0
+        blocks += [heading(say("diagnose.gradients")), bars(say("diagnose.gradients"), norms, list(norms), largest)]
     if rates := values.get("rates"):
         moments = list(next(iter(rates.values())))
         rows = [[group, *(f"{rate:.3g}" for rate in of_group.values())] for group, of_group in rates.items()]
         heads = [column("group"), *(named(say(f"diagnose.moments.{moment}"), "number") for moment in moments)]
         blocks.append(table(say("diagnose.rates"), heads, rows))
     return [*blocks, _all_checks(found["checks"])]
-
-
-def _gradient_bars(norms: dict[str, float]) -> Block:
-    largest = max(norms.values()) or 1.0
-    items = [
-        {"name": block, "share": norm / largest, "number": number(norm)} for block, norm in norms.items()
-    ]
-    return {"kind": "bars", "label": say("diagnose.gradients"), "items": items}
 
 
 def _all_checks(checks: Sequence[dict[str, Any]]) -> Block:

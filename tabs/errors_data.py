@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from analysis.embeddings import impartial_encoder, sentence_embeddings
 from analysis.errors import Filter, rows_of
 from analysis.examples import Examples, examples_of, predictions_files, texts_of
 from analysis.label_quality import JudgedLabels, judge_labels
-from analysis.phenomena import PHENOMENA, PhenomenaOf, pieces_table
+from analysis.phenomena import PHENOMENA, Named, PhenomenaOf, pieces_table
 from analysis.slices import Cluster, Slice, error_clusters, found_slices, known_slices
 from analysis.training_index import open_index
 from pipeline.catalog import all_runs
@@ -140,25 +140,6 @@ def became(opened: Opened, beside: Run, file: str) -> dict[str, np.ndarray]:
     Raises: RunError when it keeps no predictions of the same examples.
     """
     return changes(open_predictions(beside, file).examples.predictions, opened.examples.predictions)
-
-
-class Named(Mapping[str, np.ndarray]):
-    """What a rule may name, (N,) bool by name; computed where the rule does."""
-
-    def __init__(self, masks: Mapping[str, Callable[[], np.ndarray]]) -> None:
-        self.masks = masks
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.masks[name]()
-
-    def __contains__(self, name: object) -> bool:       # a Mapping would compute it to say so
-        return name in self.masks
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.masks)
-
-    def __len__(self) -> int:
-        return len(self.masks)
 
 
 def _named(opened: Opened, file: str, beside: Run | None) -> Named:

@@ -11,52 +11,50 @@ from analysis.attribution import Attribution, attribute
 from analysis.edits import examine
 from analysis.errors import lines
 from analysis.findings import findings
-from pipeline.exceptions import WorkbenchError
 from pipeline.judgements import Judgement, judgements
 from pipeline.predictor import Predictor
 from reports.errors_report import csv_of, html_of, json_lines_of
 from reports.words import say
+from tabs.access import telling
 from tabs.errors_data import asked_rows
 from tabs.errors_view import cause_told, told_of
-from tabs.shared import Block, blocks_view, count, download_folder, find_run, problem, text
+from tabs.shared import Block, blocks_view, count, download_folder, find_run, text
 
 MAX_COLOURED = 100      # of a second or less each
 TOLD_EVERY = 5
 
 
+@telling(..., gr.update(visible=False))
 def export(kind: str, *asked: Any) -> Iterator[tuple[list[Block], Any]]:
     """The list of the Errors tab, all its pages, as a file for the browser to fetch."""
     run, file = find_run(asked[0]), asked[1]
-    try:
-        found = asked_rows(*asked)
-        if run is None or found is None:
-            yield [text(say("errors.no_predictions"), "hint")], gr.DownloadButton(visible=False)
-            return
-        opened, rows, meant = found
-        known = judgements(run, *file.split("/"))
-        total = len(rows)
-        told = [{**line, **_judged(known.get(line["example_id"]))} for line in lines(opened.examples, rows.tolist())]
-        target = download_folder() / f"{run.name}-{file.replace('/', '-')}.{kind}"
-        if kind == "html":
-            told = told[:MAX_COLOURED]
-            attributions: list[Attribution] = []
-            for line in told:
-                if len(attributions) % TOLD_EVERY == 0:
-                    words = say("export.going_on", done=count(len(attributions)), total=count(len(told)))
-                    yield [text(words, "hint")], gr.DownloadButton(visible=False)
-                attributions.append(attribute(Predictor.load(run.name), line["text"]))
-                line["cause"] = _cause(run.name, line)
-            title = say("export.heading", run=run.name, file=file)
-            summary = told_of(opened.examples, meant, rule=asked[6], search=asked[4])
-            written = html_of(title, summary, told, attributions)
-        else:
-            written = csv_of(told) if kind == "csv" else json_lines_of(told)
-        target.write_text(written, encoding="utf-8", newline="")
-        capped = f" {say('export.capped', total=count(total))}" if len(told) < total else ""
-        words = say("export.done", n=count(len(told)), file=target.name) + capped
-        yield [text(words, "note")], gr.DownloadButton(target.name, value=str(target), visible=True)
-    except WorkbenchError as exception:
-        yield [problem(exception)], gr.DownloadButton(visible=False)
+    found = asked_rows(*asked)
+    if run is None or found is None:
+        yield [text(say("errors.no_predictions"), "hint")], gr.DownloadButton(visible=False)
+        return
+    opened, rows, meant = found
+    known = judgements(run, *file.split("/"))
+    total = len(rows)
+    told = [{**line, **_judged(known.get(line["example_id"]))} for line in lines(opened.examples, rows.tolist())]
+    target = download_folder() / f"{run.name}-{file.replace('/', '-')}.{kind}"
+    if kind == "html":
+        told = told[:MAX_COLOURED]
+        attributions: list[Attribution] = []
+        for line in told:
+            if len(attributions) % TOLD_EVERY == 0:
+                words = say("export.going_on", done=count(len(attributions)), total=count(len(told)))
+                yield [text(words, "hint")], gr.DownloadButton(visible=False)
+            attributions.append(attribute(Predictor.load(run.name), line["text"]))
+            line["cause"] = _cause(run.name, line)
+        title = say("export.heading", run=run.name, file=file)
+        summary = told_of(opened.examples, meant, rule=asked[6], search=asked[4])
+        written = html_of(title, summary, told, attributions)
+    else:
+        written = csv_of(told) if kind == "csv" else json_lines_of(told)
+    target.write_text(written, encoding="utf-8", newline="")
+    capped = f" {say('export.capped', total=count(total))}" if len(told) < total else ""
+    words = say("export.done", n=count(len(told)), file=target.name) + capped
+    yield [text(words, "note")], gr.DownloadButton(target.name, value=str(target), visible=True)
 
 
 def _judged(judgement: Judgement | None) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import gradio as gr
 from analysis.attribution import DEFAULT_METHOD, METHODS
 from analysis.errors import reliability
 from analysis.slices import changes_by_slice
-from pipeline.exceptions import WorkbenchError
 from pipeline.judgements import judgements
 from reports.charts import reliability_chart
 from reports.words import say
+from tabs.access import telling
 from tabs.errors_data import (
     asked_rows,
     became,
@@ -35,7 +35,7 @@ from tabs.errors_view import (
 )
 from tabs.judge_form import build_judge_form
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
-from tabs.shared import blocks_view, chart_view, find_run, problem, tab_heading, text
+from tabs.shared import blocks_view, chart_view, find_run, tab_heading, text
 from tabs.suite_view import ask_suite
 from tabs.taught_view import build_asked_fold, build_taught_fold, doubt_labels, group_errors
 from tabs.why_view import PREDICTED, label_picker
@@ -94,12 +94,10 @@ def choose_run(name: str | None, file: str | None, beside: str | None, label: st
     ]
 
 
+@telling(..., gr.skip(), gr.skip())
 def look(place: dict[str, Any], *values: Any) -> list[Any]:
     """Summary, list, place. The open sentence is kept; where there is none, the first one is opened."""
-    try:
-        found = asked_rows(*values)
-    except WorkbenchError as exception:
-        return [[problem(exception)], gr.skip(), gr.skip()]
+    found = asked_rows(*values)
     if found is None:
         return [[text(say("errors.no_predictions"), "hint")], [], {"page": 1, "example": None}]
     opened, rows, meant = found
@@ -118,24 +116,22 @@ def look(place: dict[str, Any], *values: Any) -> list[Any]:
     return [summary, listed, {"page": page, "example": example}]
 
 
+@telling(..., [], [], gr.skip())
 def look_around(run: str, file: str, beside: str) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Confusion matrix, slices, quality and reliability: of all predictions of the file, whatever is filtered."""
     record, other = find_run(run), find_run(beside)
     if record is None or not file:
         yield [], [], [], reliability_chart([])
         return
-    try:
-        opened = open_predictions(record, file)
-        matrix = matrix_blocks(opened.examples)
-        chart = reliability_chart(reliability(opened.examples))
-        yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip(), chart
-        slices = slice_blocks(*opened.slices)
-        if other:
-            by_slice = changes_by_slice(became(opened, other, file), opened.examples, opened.phenomena)
-            slices = [became_block(other.name, by_slice), *slices]
-        yield matrix, slices, quality_blocks(opened.examples), chart
-    except WorkbenchError as exception:
-        yield [problem(exception)], [], [], gr.skip()
+    opened = open_predictions(record, file)
+    matrix = matrix_blocks(opened.examples)
+    chart = reliability_chart(reliability(opened.examples))
+    yield matrix, [text(say("errors.finding_slices"), "hint")], gr.skip(), chart
+    slices = slice_blocks(*opened.slices)
+    if other:
+        by_slice = changes_by_slice(became(opened, other, file), opened.examples, opened.phenomena)
+        slices = [became_block(other.name, by_slice), *slices]
+    yield matrix, slices, quality_blocks(opened.examples), chart
 
 
 def build_errors_tab(tab: gr.Tab) -> None:

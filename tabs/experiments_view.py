@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,7 +14,7 @@ from pipeline.experiments import Experiment, experiment_names, load_experiment, 
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
 from reports.experiment_report import KINDS, sentences, tables
 from reports.words import say
-from tabs.access import owner_only
+from tabs.access import owner_only, telling
 from tabs.run_panel import metric_words
 from tabs.shared import (
     Block,
@@ -163,13 +162,11 @@ def stop(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
     return [text(say("sweeps.stopped"), "note")]
 
 
+@telling(..., gr.update(visible=False))
 def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
     """The report as a file for the browser to fetch."""
-    try:
-        result = measure(load_experiment(name or ""))
-    except WorkbenchError as exception:
-        return [problem(exception)], gr.DownloadButton(visible=False)
-    target = Path(download_folder()) / f"{result.name}.{kind}"
+    result = measure(load_experiment(name or ""))
+    target = download_folder() / f"{result.name}.{kind}"
     target.write_text(KINDS[kind](result), encoding="utf-8", newline="")
     return [], gr.DownloadButton(target.name, value=str(target), visible=True)
 

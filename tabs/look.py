@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,6 @@ from reports.words import language, words_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.routing import Route
 
 HERE = Path(__file__).parent
@@ -25,7 +22,7 @@ SYSTEM_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace
 
 
 def make_theme() -> gr.themes.Base:
-    """Greys and one teal, on system fonts; the dark half is set beside each light value where they differ."""
+    """Greys and one teal, on system fonts, where gradio's base theme is not like it; a dark half where it differs."""
     theme = gr.themes.Base(
         primary_hue="teal",
         secondary_hue="teal",
@@ -37,17 +34,13 @@ def make_theme() -> gr.themes.Base:
     return theme.set(
         body_background_fill="white",
         body_background_fill_dark="*neutral_950",
-        body_text_color="*neutral_800",
         body_text_color_dark="*neutral_200",
         body_text_color_subdued="*neutral_500",
-        body_text_color_subdued_dark="*neutral_400",
         color_accent="*primary_700",
         border_color_primary="*neutral_300",
-        border_color_primary_dark="*neutral_700",
         block_background_fill="transparent",
         block_background_fill_dark="transparent",
         block_border_width="0px",
-        block_shadow="none",
         block_padding="0px",
         block_info_text_color="*neutral_500",
         block_info_text_color_dark="*neutral_400",
@@ -58,7 +51,6 @@ def make_theme() -> gr.themes.Base:
         block_title_text_color_dark="*neutral_300",
         block_title_text_weight="500",
         panel_border_width="0px",
-        form_gap_width="0px",
         layout_gap="16px",
         input_background_fill="white",
         input_background_fill_dark="*neutral_900",
@@ -80,14 +72,11 @@ def make_theme() -> gr.themes.Base:
         button_primary_border_color="*primary_700",
         button_primary_border_color_dark="*primary_700",
         button_primary_text_color="white",
-        button_primary_text_color_dark="white",
         button_secondary_background_fill="*neutral_100",
         button_secondary_background_fill_dark="*neutral_800",
         button_secondary_background_fill_hover="*neutral_200",
-        button_secondary_background_fill_hover_dark="*neutral_700",
         button_secondary_text_color="*neutral_800",
         button_secondary_text_color_dark="*neutral_200",
-        button_primary_shadow="none",
         button_secondary_shadow="none",
         checkbox_background_color_selected="*primary_700",
         checkbox_background_color_selected_dark="*primary_600",
@@ -106,20 +95,13 @@ def page_head() -> str:
 
 def plotly_route() -> Route:
     """`/volta/plotly.min.js`: fetched by the browser when the first chart is drawn, then kept."""
+    from starlette.middleware import Middleware
+    from starlette.middleware.gzip import GZipMiddleware
+    from starlette.responses import FileResponse
     from starlette.routing import Route
 
-    return Route("/volta/plotly.min.js", _send_plotly, methods=["GET"])
+    def send(request: Request) -> FileResponse:
+        return FileResponse(plotly_script(), headers={"Cache-Control": "public, max-age=86400"})
 
-
-def _send_plotly(request: Request) -> Response:
-    from starlette.responses import Response
-
-    headers = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(_zipped_plotly(), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
-    return Response(plotly_script().read_bytes(), media_type="text/javascript", headers=headers)
-
-
-@lru_cache(maxsize=1)
-def _zipped_plotly() -> bytes:
-    return gzip.compress(plotly_script().read_bytes(), 6)  # 4.8 MB to 1.5 MB: a Space is not on this machine
+    zipped = Middleware(GZipMiddleware, compresslevel=6)    # 4.8 MB to 1.5 MB: a Space is not on this machine
+    return Route("/volta/plotly.min.js", send, middleware=[zipped])

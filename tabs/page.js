@@ -8,6 +8,9 @@ window.volta = (() => {
     return node;
   };
   const put = (parent, ...children) => (parent.append(...children), parent);
+  const attributes = (node, values) => (Object.entries(values).forEach(([name, value]) => node.setAttribute(name, value)), node);
+  // With a tab index, so that the keyboard can scroll it
+  const scrollable = (node, label) => attributes(node, { tabindex: 0, role: "region", "aria-label": label });
   // In the reader's language: the part "script" of reports/words
   const say = (key, values = {}) => window.voltaWords[`script.${key}`].replace(/\{(\w+)\}/g, (_, name) => values[name]);
   document.documentElement.lang = say("locale");
@@ -62,16 +65,12 @@ window.volta = (() => {
         cell.classList.add("volta-cell", i === k ? "volta-right" : "volta-wrong");
       }),
     );
-    const scroll = put(make("div", "volta-scroll"), put(make("table"), put(make("thead"), head), body));
-    scroll.tabIndex = 0; // so that the keyboard can scroll it
-    scroll.setAttribute("role", "region");
-    scroll.setAttribute("aria-label", label);
+    const scroll = scrollable(put(make("div", "volta-scroll"), put(make("table"), put(make("thead"), head), body)), label);
     return put(make("section"), make("h3", "", label), scroll);
   };
 
   const bars = ({ label, items }) => {
-    const list = make("ul", "volta-bars");
-    list.setAttribute("aria-label", label);
+    const list = attributes(make("ul", "volta-bars"), { "aria-label": label });
     items.forEach(({ name, share, number }) => {
       const fill = make("span");
       fill.style.width = `${100 * share}%`;
@@ -85,17 +84,13 @@ window.volta = (() => {
     facts.forEach((fact) => put(line, make("span", "", fact)));
     const track = put(make("div", "volta-progress"), make("span"));
     track.firstChild.style.width = `${100 * share}%`;
-    track.setAttribute("role", "progressbar");
-    track.setAttribute("aria-label", say("progress", { run: name }));
-    track.setAttribute("aria-valuenow", Math.round(100 * share));
+    attributes(track, { role: "progressbar", "aria-label": say("progress", { run: name }), "aria-valuenow": Math.round(100 * share) });
     return put(make("section"), line, track);
   };
 
   let withNumbers = false; // beside the words; stays as the reader left it
   const words = ({ label, items, rest }) => {
-    const line = make("div", "volta-words");
-    line.setAttribute("role", "group");
-    line.setAttribute("aria-label", label);
+    const line = attributes(make("div", "volta-words"), { role: "group", "aria-label": label });
     items.forEach(({ before, text, score, share }) => {
       const word = make("span", share < 0 ? "volta-against" : "volta-for", text);
       word.style.setProperty("--share", Math.abs(share));
@@ -113,8 +108,7 @@ window.volta = (() => {
   };
 
   const tries = ({ label, items }) => {
-    const list = make("ul", "volta-tries");
-    list.setAttribute("aria-label", label);
+    const list = attributes(make("ul", "volta-tries"), { "aria-label": label });
     items.forEach(({ text, verdict }) => {
       const button = make("button", "", text);
       button.title = say("come_back");
@@ -142,11 +136,7 @@ window.volta = (() => {
   };
 
   const log = ({ label, text }) => {
-    const pre = make("pre", "volta-log", text);
-    pre.tabIndex = 0; // so that the keyboard can scroll it
-    pre.setAttribute("role", "region");
-    pre.setAttribute("aria-label", label ?? say("log"));
-    return pre;
+    return scrollable(make("pre", "volta-log", text), label ?? say("log"));
   };
   const text = ({ text, tone, field, help }) => {
     const paragraph = put(make("p", `volta-${tone}`), term({ name: text, help }));
@@ -165,25 +155,22 @@ window.volta = (() => {
     const line = put(make("p", "volta-pager"), make("span", "", words));
     [[before, "\u2190", say("page_before")], [after, "\u2192", say("page_after")]].forEach(([value, sign, name]) => {
       const button = pickButton(sign, value);
-      Object.assign(button, { disabled: value === null, title: name });
-      button.setAttribute("aria-label", name);
-      put(line, button);
+      button.disabled = value === null;
+      put(line, attributes(button, { title: name, "aria-label": name }));
     });
     return line;
   };
   // A claim, whether it held, and behind a click the experiment that would have refuted it.
   const finding = ({ verdict, mark, claim, lines, tried }) => {
     const sign = put(make("b", `volta-verdict volta-${verdict}`, mark.sign));
-    sign.title = mark.meaning;
-    sign.setAttribute("aria-label", mark.meaning);
+    attributes(sign, { title: mark.meaning, "aria-label": mark.meaning });
     const summary = put(make("summary"), sign, make("span", "", claim));
     const details = put(make("details", "volta-finding"), summary, ...lines.map((line) => make("p", "volta-note", line)));
     if (tried) put(details, table(tried));
     return details;
   };
   const languages = ({ items }) => {
-    const list = make("nav");
-    list.setAttribute("aria-label", say("languages"));
+    const list = attributes(make("nav"), { "aria-label": say("languages") });
     items.forEach(({ code, name }) => {
       const anchor = make("a", "", name);
       anchor.lang = code;
@@ -244,9 +231,8 @@ window.volta = (() => {
 
   const runs = (element, props, watch, trigger) => {
     let sorted = { column: null, down: true }; // null: as they came, newest first
-    const search = make("input", "volta-search");
-    Object.assign(search, { type: "search", placeholder: say("search") });
-    search.setAttribute("aria-label", say("search"));
+    const asked = { type: "search", placeholder: say("search"), "aria-label": say("search") };
+    const search = attributes(make("input", "volta-search"), asked);
     const list = make("div");
     element.replaceChildren(search, list);
 
@@ -264,8 +250,7 @@ window.volta = (() => {
         const button = make("button", "volta-sort", name);
         if (help) (button.title = help), button.classList.add("volta-term");
         const on = sorted.column === column;
-        cell.scope = "col";
-        cell.setAttribute("aria-sort", on ? (sorted.down ? "descending" : "ascending") : "none");
+        attributes(cell, { scope: "col", "aria-sort": on ? (sorted.down ? "descending" : "ascending") : "none" });
         button.addEventListener("click", () => {
           sorted = { column, down: on ? !sorted.down : kind === "number" };
           draw();
@@ -386,8 +371,7 @@ window.volta = (() => {
       empty.textContent = drawable ? "" : (away ?? value?.empty ?? "");
       plot.hidden = details.hidden = !drawable;
       if (!drawable) return;
-      plot.setAttribute("role", "figure");
-      plot.setAttribute("aria-label", value.title);
+      attributes(plot, { role: "figure", "aria-label": value.title });
       // A constant uirevision in the layout makes react keep the reader's zoom; another run's figure has another one.
       Plotly.react(plot, value.figure.data, themed(value.figure.layout, element), {
         displaylogo: false,

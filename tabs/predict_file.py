@@ -10,7 +10,6 @@ import gradio as gr
 import pyarrow as pa
 
 from pipeline.exceptions import ModelError, WorkbenchError
-from pipeline.sources import DATA_SUFFIXES
 from reports.words import say
 from tabs.access import check_may_change
 from tabs.shared import (
@@ -24,6 +23,7 @@ from tabs.shared import (
     runs_to_predict_with,
     table,
     text,
+    upload_button,
 )
 
 PREVIEWED, MAX_PREVIEWED = 5, 300       # rows, and characters of each
@@ -89,14 +89,7 @@ def build_predict_file(run: gr.Dropdown) -> None:
             encoding = gr.Textbox(
                 "utf-8", label=say("file.encoding"), max_lines=1, elem_id="file-encoding", scale=0, min_width=160
             )
-            upload = gr.UploadButton(
-                say("file.choose"),
-                size="sm",
-                file_types=list(DATA_SUFFIXES),
-                elem_id="file-button",
-                scale=0,
-                min_width=160,
-            )
+            upload = upload_button(say("file.choose"), "file-button")
         download = gr.DownloadButton(visible=False, elem_id="file-download", scale=0, min_width=240)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     # One file at a time: until its turn comes, another one says so.

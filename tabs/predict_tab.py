@@ -15,6 +15,7 @@ from pipeline.jobs import is_taken
 from pipeline.predictor import CALLS_IN_TORCH, Prediction, Predictor
 from pipeline.serving import DEFAULT_MODEL, MAX_SENTENCES
 from reports.words import meaning, say
+from tabs.access import telling
 from tabs.predict_file import build_predict_file
 from tabs.shared import (
     Block,
@@ -52,6 +53,7 @@ NOBODY = ""  # value of the picker of a second model
 _ready: set[str] = set()  # runs that have predicted in this process: the others are announced as loading
 
 
+@telling(...)
 def predict_page(typed: str, run: str | None, order: Sequence[str] = ()) -> Iterator[list[Block]]:
     """The blocks under the text box; first a word of patience where the model is not loaded yet.
 
@@ -67,11 +69,7 @@ def predict_page(typed: str, run: str | None, order: Sequence[str] = ()) -> Iter
         return
     if run not in _ready:
         yield [text(say("predict.loading_run", run=run), "hint")]
-    try:
-        predictions, seconds = predict(sentences, run)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
-        return
+    predictions, seconds = predict(sentences, run)
     one = len(predictions) == 1
     told = one_sentence(predictions[0], seconds, order) if one else many_sentences(predictions, seconds)
     yield [heading(say("predict.says", run=run)), *told]
@@ -109,6 +107,7 @@ def yes_or_no(value: bool) -> str:
     return say("page.yes" if value else "page.no")
 
 
+@telling(...)
 def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
     """Which words speak for and against a label, where one sentence is asked about."""
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
@@ -118,12 +117,9 @@ def explain_page(typed: str, run: str | None, label: str) -> list[Block]:
         return [text(say("predict.one_explained"), "hint")]
     if run not in runs_to_predict_with():
         return []       # told by the prediction
-    try:
-        from analysis.attribution import attribute
+    from analysis.attribution import attribute
 
-        return why_blocks(attribute(Predictor.load(run), sentences[0], label or None))
-    except WorkbenchError as exception:
-        return [problem(exception)]
+    return why_blocks(attribute(Predictor.load(run), sentences[0], label or None))
 
 
 def words_page(typed: str, run: str | None, other: str, label: str) -> Iterator[tuple[Any, Any]]:

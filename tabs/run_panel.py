@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -37,28 +36,19 @@ SLOW_SECONDS = 5.0  # at one that is not: somebody may resume it from elsewhere
 LOG_LINES = 200
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The components of a run panel, in the order in which `follow` fills them."""
+class Panel(NamedTuple):
+    """What the Train tab must know of a run panel."""
 
     run: gr.Dropdown
-    status: gr.HTML
-    loss: gr.HTML
-    score: gr.HTML
-    log: gr.HTML
-    stop: gr.Button
-    resume: gr.Button
+    followed: list[Any]     # the components that `follow` fills
     timer: gr.Timer
-    seen: gr.State  # what this page was last sent, by component: nothing is sent twice
-    message: gr.HTML
-
-    @property
-    def followed(self) -> list[Any]:
-        return [self.run, self.status, self.loss, self.score, self.log, self.stop, self.resume, self.timer, self.seen]
 
 
 def follow(name: str | None, seen: dict[str, Any]) -> list[Any]:
-    """Values for `Panel.followed`, each only where it differs from what this page has seen."""
+    """Values for `Panel.followed`, each only where it differs from what this page has seen.
+
+    Those are run picker, status, loss, score, log, Stop, Resume, timer, and what was sent: nothing is sent twice.
+    """
     run = find_run(name)
     runs = all_runs()
     names = [each.name for each in runs]
@@ -186,8 +176,8 @@ def _command_on_run(name: str | None, command: list[str], begun: str) -> Iterato
     yield []
 
 
-def build_run_panel(demo: gr.Blocks) -> Panel:
-    """Run picker, state, Stop and Resume, curves, log."""
+def build_run_panel(demo: gr.Blocks, tab: gr.Tab) -> Panel:
+    """Run picker, state, Stop and Resume, curves, log; the address names the run while its tab is looked at."""
     with gr.Row(elem_classes="volta-controls"):
         # Any value is taken: a run may be deleted while it is chosen, which is no mistake of the reader's.
         run = gr.Dropdown(
@@ -205,18 +195,15 @@ def build_run_panel(demo: gr.Blocks) -> Panel:
     with gr.Accordion(say("run.log"), open=False, elem_id="run-log-fold"):
         log = blocks_view("run-log")
     timer = gr.Timer(SLOW_SECONDS, active=False)
-    panel = Panel(run, status, loss, score, log, stop, resume, timer, gr.State({}), message)
+    seen = gr.State({})
+    followed = [run, status, loss, score, log, stop, resume, timer, seen]
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-    panel.timer.tick(follow, [run, panel.seen], panel.followed, trigger_mode="once", **quiet)
-    run.change(look_anew, run, panel.followed, trigger_mode="always_last", **quiet)
+    timer.tick(follow, [run, seen], followed, trigger_mode="once", **quiet)
+    run.change(look_anew, run, followed, trigger_mode="always_last", **quiet)
     run.input(lambda: [], None, message, **quiet)
-    stop.click(stop_run, run, message, **quiet).then(look_anew, run, panel.followed, **quiet)
-    resume.click(resume_run, run, message, **quiet).then(look_anew, run, panel.followed, **quiet)
-    demo.load(open_panel, None, run, **quiet).then(look_anew, run, panel.followed, **quiet)
-    return panel
-
-
-def remember_run(panel: Panel, tab: gr.Tab) -> None:
-    """Keep the run in the page's address while its tab is looked at."""
-    gr.on([panel.run.input, tab.select], None, panel.run, None, js=remember_in_url("train"))
+    stop.click(stop_run, run, message, **quiet).then(look_anew, run, followed, **quiet)
+    resume.click(resume_run, run, message, **quiet).then(look_anew, run, followed, **quiet)
+    demo.load(open_panel, None, run, **quiet).then(look_anew, run, followed, **quiet)
+    gr.on([run.input, tab.select], None, run, None, js=remember_in_url("train"))
+    return Panel(run, followed, timer)

@@ -12,6 +12,7 @@ from pipeline.archive import delete_run, pack_run, packed_files, size_in_bytes, 
 from pipeline.calibration import read_calibration
 from pipeline.catalog import all_runs
 from pipeline.models import CALIBRATION_FILE
+from pipeline.predictions import predictions_path
 from pipeline.runs import Run
 from reports.charts import SMOOTHING, Axis, Drawn, View, loss_chart, score_chart, training_charts
 from reports.curves import read_curves
@@ -24,7 +25,6 @@ from tabs.runs_view import (
     chosen_runs,
     compared_blocks,
     detail_blocks,
-    predictions_path,
     record_blocks,
     run_list,
     test_predictions,
@@ -43,6 +43,7 @@ from tabs.shared import (
     tab_heading,
     text,
     the_run,
+    view,
 )
 
 NUM_CHARTS = 2 + len(training_charts([]))
@@ -76,8 +77,8 @@ def look(chosen: list[str] | None, axis: Any, smoothing: float, focus: str | Non
     charts: list[Any] = [gr.skip()] * NUM_CHARTS
     if "charts" in new:
         drawn = [Drawn(run.name, of_run, num_validation(run)) for run, of_run in zip(runs, curves, strict=True)]
-        view = View(axis, smoothing)
-        charts = [loss_chart(drawn, view), score_chart(drawn, view), *training_charts(drawn, view)]
+        as_asked = View(axis, smoothing)
+        charts = [loss_chart(drawn, as_asked), score_chart(drawn, as_asked), *training_charts(drawn, as_asked)]
     # A choice is left alone where it can stay: another may have been made meanwhile.
     picker = gr.Dropdown(choices=names) if focus == shown else gr.Dropdown(choices=names, value=shown)
     return [
@@ -184,14 +185,8 @@ def write_note(profile: gr.OAuthProfile | None, name: str | None, words: str) ->
 def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     """How did it go, and which is better? Returns the timer that looks anew while the tab is in sight."""
     tab_heading(say("runs.question"))
-    listed = gr.HTML(
-        {"columns": [], "rows": [], "chosen": [], "empty": say("runs.reading")},
-        html_template="",
-        js_on_load="volta.runs(element, props, watch, trigger)",
-        apply_default_css=False,
-        elem_id="runs-list",
-        elem_classes="volta-blocks",
-    )
+    none_yet = {"columns": [], "rows": [], "chosen": [], "empty": say("runs.reading")}
+    listed = view("runs-list", none_yet, "volta.runs(element, props, watch, trigger)")
     with gr.Row(elem_classes="volta-controls"):
         axes = [(say(f"chart.{name}"), name) for name in get_args(Axis)]
         axis = gr.Radio(axes, value="step", label=say("runs.axis"), elem_id="runs-axis", min_width=240)

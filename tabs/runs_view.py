@@ -17,7 +17,7 @@ from pipeline.data import slug
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.metrics import compute_metrics, is_better
 from pipeline.models import CALIBRATION_FILE
-from pipeline.predictions import Predictions, read_predictions
+from pipeline.predictions import Predictions, current_test_path, predictions_path, read_predictions
 from pipeline.runs import Run, Status
 from reports.words import say
 from tabs.run_panel import metric_words
@@ -28,7 +28,6 @@ from tabs.shared import (
     columns,
     count,
     duration,
-    find_run,
     link,
     matrix,
     named,
@@ -136,16 +135,15 @@ def cautions(runs: Sequence[Run]) -> list[Block]:
 
 def first_and_best(run: Run) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The evaluation before the first step, and the one whose weights were kept."""
-    lines = _evaluations(run.folder, when_written(run.metrics_path))
+    lines = _evaluations(run, when_written(run.metrics_path))
     best_step = (run.written_status().best or {}).get("step")
     first = next((line for line in lines if line["step"] == 0), None)
     return first, next((line for line in lines if line["step"] == best_step), None)
 
 
 @lru_cache(maxsize=64)
-def _evaluations(folder: Path, written: tuple[int, int]) -> list[dict[str, Any]]:
-    run = find_run(folder.name)
-    return run.evaluations() if run else []
+def _evaluations(run: Run, written: tuple[int, int]) -> list[dict[str, Any]]:
+    return run.evaluations()
 
 
 def when_written(path: Path) -> tuple[int, int]:
@@ -165,10 +163,9 @@ def when_predicted(run: Run, path: Path) -> tuple[int, ...]:
 def differences_table(runs: Sequence[Run]) -> Block:
     """The fields of the config in which the runs differ, name and note aside."""
     first, *others = (run.config for run in runs)
-    fields = dict.fromkeys(name for other in others for name in differing_fields(first, other))
     rows = [
         [name, *(_shown(field_value(run.config, name)) for run in runs)]
-        for name in fields if name not in ("name", "note")
+        for name in differing_fields(first, *others) if name not in ("name", "note")
     ]
     if not rows:
         return text(say("runs.no_difference"), "note")
@@ -217,11 +214,6 @@ def _validation_predictions(run: Run) -> Predictions:
     return read_predictions(path)
 
 
-def predictions_path(run: Run, split: str) -> Path:
-    """Where the run keeps what its best model says about a split of its own data."""
-    return run.folder / "predictions" / slug(run.config.data.source) / f"{split}.parquet"
-
-
 def detail_blocks(run: Run | None) -> list[Block]:
     """The figures of one run's best model on validation, and on test where somebody has asked for them."""
     if run is None:
@@ -243,22 +235,14 @@ def detail_blocks(run: Run | None) -> list[Block]:
 
 def test_predictions(run: Run) -> Predictions | None:
     """What the best model says about test, where somebody has asked since it was saved."""
-    path = _test_path(run)
+    path = current_test_path(run)
     return _read_predictions(path, when_predicted(run, path)) if path else None
 
 
 def test_value(run: Run) -> float | None:
     """On test, the metric that the run selects on: it stands beside its best on validation."""
-    path = _test_path(run)
+    path = current_test_path(run)
     return _test_value(path, when_predicted(run, path), run.config.stop.metric) if path else None
-
-
-def _test_path(run: Run) -> Path | None:
-    path, best = predictions_path(run, "test"), run.best_folder
-    # An ensemble has no weights beside its config, which is written last.
-    model = next((file for file in (best / "model.safetensors", best / "config.json") if file.exists()), None)
-    asked = model and path.exists() and path.stat().st_mtime >= model.stat().st_mtime
-    return path if asked else None
 
 
 @lru_cache(maxsize=4)       # texts and all

@@ -20,10 +20,11 @@ from pipeline.jobs import is_taken
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 from reports.words import say
+from tabs.access import telling
 from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import example_block, faithfulness_block, finding_blocks, flip_blocks, pieces_block
 from tabs.predict_tab import one_sentence, predict
-from tabs.shared import Block, find_run, problem, text
+from tabs.shared import Block, find_run, text
 from tabs.why_view import why_blocks, words_block
 
 
@@ -50,6 +51,7 @@ def sentence_to_edit(place: dict[str, Any], run: str, file: str, shown: list[Any
     return "" if row is None else opened.examples.predictions.texts[row], now
 
 
+@telling(...)
 def open_example(
     place: dict[str, Any], run: str, file: str, beside: str, label: str, against: str, method: str, second: str
 ) -> Iterator[list[Block]]:
@@ -58,14 +60,11 @@ def open_example(
     if record is None or not file or not place.get("example"):
         yield [text(say("errors.choose"), "hint")]
         return
-    try:
-        opened = open_predictions(record, file)
-        if (row := opened.row_of.get(place["example"])) is None:
-            raise RunError(say("errors.no_example", id=place["example"]))
-        asked = Asked(label or None, against or None, method, second)
-        yield from _examined(opened, row, file, find_run(beside), asked)
-    except WorkbenchError as exception:
-        yield [problem(exception)]
+    opened = open_predictions(record, file)
+    if (row := opened.row_of.get(place["example"])) is None:
+        raise RunError(say("errors.no_example", id=place["example"]))
+    asked = Asked(label or None, against or None, method, second)
+    yield from _examined(opened, row, file, find_run(beside), asked)
 
 
 def _examined(opened: Opened, row: int, file: str, beside: Run | None, asked: Asked) -> Iterator[list[Block]]:
@@ -97,6 +96,7 @@ def _examined(opened: Opened, row: int, file: str, beside: Run | None, asked: As
     yield [*blocks, *flip_blocks(smallest_flips(sentence)), pieces_block(found, predictor.tokenizer)]
 
 
+@telling(...)
 def try_edit(
     typed: str, place: dict[str, Any], run: str, file: str, label: str, method: str
 ) -> Iterator[list[Block]]:
@@ -106,13 +106,10 @@ def try_edit(
     if not edited or edited == " ".join(str(original).split()):
         yield []
         return
-    try:
-        [prediction], seconds = predict([edited], run)
-        blocks = one_sentence(prediction, seconds)
-        yield blocks
-        yield [*blocks, words_block(attribute(Predictor.load(run), edited, label or None, method=method))]
-    except WorkbenchError as exception:
-        yield [problem(exception)]
+    [prediction], seconds = predict([edited], run)
+    blocks = one_sentence(prediction, seconds)
+    yield blocks
+    yield [*blocks, words_block(attribute(Predictor.load(run), edited, label or None, method=method))]
 
 
 def _beside(run: Run, sentence: str, label: str, method: str) -> list[Block]:

@@ -16,6 +16,7 @@ from pipeline.catalog import all_runs, load_run
 from pipeline.exceptions import RunError, WorkbenchError
 from pipeline.jobs import start_command
 from pipeline.runs import Run
+from pipeline.sources import DATA_SUFFIXES
 from reports.words import meaning, say
 
 Block = dict[str, Any]  # one drawn thing; tabs/page.js has a function of its `kind` for it
@@ -98,38 +99,43 @@ def folded(summary: str, words: str) -> Block:
     return {"kind": "folded", "summary": summary, "text": words}
 
 
-def bars(label: str, shares: dict[str, float], order: Sequence[str] = ()) -> Block:
-    """A bar and its number per name, in the order given, else largest first."""
-    by_size = sorted(shares.items(), key=lambda item: -item[1])
+def bars(label: str, values: dict[str, float], order: Sequence[str] = (), whole: float = 1.0) -> Block:
+    """A bar, as a share of the whole, and its number per name, in the order given, else largest first."""
+    by_size = sorted(values.items(), key=lambda item: -item[1])
     items = sorted(by_size, key=lambda item: order.index(item[0]) if item[0] in order else len(order))
     return {
         "kind": "bars",
         "label": label,
-        "items": [{"name": name, "share": x, "number": number(x)} for name, x in items],
+        "items": [{"name": name, "share": x / whole, "number": number(x)} for name, x in items],
     }
+
+
+def view(elem_id: str, value: Any, script: str, css_class: str = "volta-blocks") -> gr.HTML:
+    """A component that a function of tabs/page.js draws."""
+    return gr.HTML(
+        value,
+        html_template="",
+        js_on_load=script,
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=css_class,
+    )
 
 
 def blocks_view(elem_id: str, value: list[Block] | None = None, live: bool = False) -> gr.HTML:
     """A component whose value is a list of blocks; `live` ones are read out when they change."""
-    return gr.HTML(
-        value or [],
-        html_template="",
-        js_on_load=f"volta.blocks(element, props, watch, trigger, {str(live).lower()})",
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes="volta-blocks",
-    )
+    return view(elem_id, value or [], f"volta.blocks(element, props, watch, trigger, {str(live).lower()})")
 
 
 def chart_view(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     """A component whose value is one chart of reports/charts.py; its zoom survives updates."""
-    return gr.HTML(
-        value,
-        html_template="",
-        js_on_load="volta.chart(element, props, watch)",
-        apply_default_css=False,
-        elem_id=elem_id,
-        elem_classes="volta-chart",
+    return view(elem_id, value, "volta.chart(element, props, watch)", "volta-chart")
+
+
+def upload_button(words: str, elem_id: str) -> gr.UploadButton:
+    """Takes a file of data."""
+    return gr.UploadButton(
+        words, size="sm", file_types=list(DATA_SUFFIXES), elem_id=elem_id, scale=0, min_width=160
     )
 
 
@@ -251,26 +257,19 @@ def answer_of_command(arguments: list[str]) -> dict[str, Any]:
     """The line of JSON that a command prints. Raises: CommandError with the sentence it left on stderr."""
     process = start_command(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        answer, stderr = process.communicate(timeout=COMMAND_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise CommandError(say("command.slow", time=duration(COMMAND_SECONDS))) from None
-    if process.returncode:
-        raise CommandError(_last_line(stderr, process.returncode))
-    values: dict[str, Any] = json.loads(answer)
-    return values
+        answer: dict[str, Any] = json.loads(finish_command(process, "command.slow"))
+    finally:
+        process.kill()      # one that has ended stays as it is
+    return answer
 
 
-def finish_command(process: subprocess.Popen[str]) -> None:
-    """Wait for the command. Raises: CommandError with the sentence it left on stderr."""
+def finish_command(process: subprocess.Popen[str], if_slow: str = "command.slow_on_run") -> str:
+    """Wait for the command. Returns its stdout. Raises: CommandError with the sentence it left on stderr."""
     try:
-        _, stderr = process.communicate(timeout=COMMAND_SECONDS)
+        stdout, stderr = process.communicate(timeout=COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
-        raise CommandError(say("command.slow_on_run", time=duration(COMMAND_SECONDS))) from None
+        raise CommandError(say(if_slow, time=duration(COMMAND_SECONDS))) from None
     if process.returncode:
-        raise CommandError(_last_line(stderr, process.returncode))
-
-
-def _last_line(stderr: str, status: int) -> str:
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else say("command.silent", status=status)
+        lines = [line for line in stderr.splitlines() if line.strip()]
+        raise CommandError(lines[-1] if lines else say("command.silent", status=process.returncode))
+    return stdout

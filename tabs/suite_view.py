@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.suite import Answer, PhenomenonScore, SuiteScore, score_suite
-from pipeline.exceptions import WorkbenchError
 from pipeline.predictor import Predictor
 from reports.words import say
-from tabs.shared import Block, column, columns, count, find_run, number, problem, table, text
+from tabs.access import telling
+from tabs.shared import Block, column, columns, count, find_run, number, table, text
 
 
+@telling(...)
 def ask_suite(name: str) -> Iterator[list[Block]]:
     """The half `develop`: `verify` is left for the command line, to judge what was mended by what is seen here."""
     if find_run(name) is None:
         yield [text(say("errors.choose"), "hint")]
         return
     yield [text(say("suite.asking"), "hint")]
-    try:
-        yield suite_blocks(name, score_suite(Predictor.load(name)))
-    except WorkbenchError as exception:
-        yield [problem(exception)]
+    yield suite_blocks(name, score_suite(Predictor.load(name)))
 
 
 def suite_blocks(name: str, score: SuiteScore) -> list[Block]:

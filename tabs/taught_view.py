@@ -9,34 +9,31 @@ import gradio as gr
 
 from analysis.neighbors import Taught, influences, nearest
 from analysis.training_index import build_index, open_index
-from pipeline.exceptions import WorkbenchError
 from pipeline.predictor import Predictor
 from reports.words import say
-from tabs.access import owner_only
+from tabs.access import owner_only, telling
 from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import cluster_blocks
-from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, problem, table, text, the_run
+from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, table, text, the_run
 
 DOUBTFUL_SHOWN = 20
 CONFLICTS_SHOWN = 10
 
 
+@telling(...)
 def who_taught(place: dict[str, Any], name: str, file: str) -> list[Block]:
     """The training sentences that have most to do with the open one."""
     run, example_id = find_run(name), place.get("example")
     if run is None or not file or not example_id:
         return [text(say("errors.choose"), "hint")]
-    try:
-        opened, index = open_predictions(run, file), open_index(run)
-        if index is None:
-            return [text(say("taught.no_index"), "hint")]
-        predictions, predictor = opened.examples.predictions, Predictor.load(run.name)
-        row = opened.row_of[example_id]
-        words, gold_id = predictions.texts[row], int(predictions.gold_ids[row])
-        near = nearest(index, predictor, words, gold_id)
-        proponents, opponents = influences(index, predictor, words, gold_id)
-    except WorkbenchError as exception:
-        return [problem(exception)]
+    opened, index = open_predictions(run, file), open_index(run)
+    if index is None:
+        return [text(say("taught.no_index"), "hint")]
+    predictions, predictor = opened.examples.predictions, Predictor.load(run.name)
+    row = opened.row_of[example_id]
+    words, gold_id = predictions.texts[row], int(predictions.gold_ids[row])
+    near = nearest(index, predictor, words, gold_id)
+    proponents, opponents = influences(index, predictor, words, gold_id)
     gold = predictions.label_names[gold_id]
     return [
         _taught_table(say("taught.against", label=gold), opponents),
@@ -71,13 +68,13 @@ def doubt_labels(name: str, file: str) -> Iterator[list[Block]]:
 
 def group_errors(name: str, file: str) -> Iterator[list[Block]]:
     """The errors by meaning: from then on each group is a rule."""
-    yield from _computed(name, file, say("taught.grouping"), _grouped)
+    yield from _computed(
+        name, file, say("taught.grouping"),
+        lambda opened: cluster_blocks(opened.clusters, opened.examples.predictions.texts),
+    )
 
 
-def _grouped(opened: Opened) -> list[Block]:
-    return cluster_blocks(opened.clusters, opened.examples.predictions.texts)
-
-
+@telling(...)
 def _computed(
     name: str, file: str, meanwhile: str, blocks: Callable[[Opened], list[Block]]
 ) -> Iterator[list[Block]]:
@@ -87,10 +84,7 @@ def _computed(
         yield [text(say("errors.choose"), "hint")]
         return
     yield [text(meanwhile, "hint")]
-    try:
-        yield blocks(open_predictions(run, file))
-    except WorkbenchError as exception:
-        yield [problem(exception)]
+    yield blocks(open_predictions(run, file))
 
 
 def doubtful_blocks(opened: Opened) -> list[Block]:

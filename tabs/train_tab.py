@@ -14,13 +14,13 @@ from pipeline.catalog import run_names
 from pipeline.config import FIELDS, all_presets
 from pipeline.exceptions import WorkbenchError
 from pipeline.experiments import experiment_presets
-from pipeline.sources import DATA_SUFFIXES, data_names, model_names, run_root
+from pipeline.sources import data_names, model_names, run_root
 from reports.words import say
 from tabs.access import check_may_change, owner_only
 from tabs.data_view import copies_blocks, data_blocks
 from tabs.plan_view import plan_blocks
 from tabs.preset_view import start_from
-from tabs.run_panel import build_run_panel, look_anew, remember_run
+from tabs.run_panel import build_run_panel, look_anew
 from tabs.shared import (
     Block,
     answer_of_command,
@@ -33,6 +33,7 @@ from tabs.shared import (
     remember_in_url,
     tab_heading,
     text,
+    upload_button,
     write_kept,
 )
 from tabs.train_form import (
@@ -179,21 +180,16 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             elem_id="train-budget",
             min_width=120,
         )
-        source = gr.Dropdown(
-            [usual["data.source"]],
-            value=usual["data.source"],
-            label=say("train.data"),
-            allow_custom_value=True,
-            elem_id="train-source",
-            min_width=160,
-        )
-        base = gr.Dropdown(
-            [usual["model.base"]],
-            value=usual["model.base"],
-            label=say("train.base"),
-            allow_custom_value=True,
-            elem_id="train-base",
-            min_width=160,
+        source, base = (
+            gr.Dropdown(
+                [usual[field]],
+                value=usual[field],
+                label=say(words),
+                allow_custom_value=True,
+                elem_id=elem_id_of(field),
+                min_width=160,
+            )
+            for field, words in {"data.source": "train.data", "model.base": "train.base"}.items()
         )
         name = gr.Textbox(usual["name"], label=say("train.name"), elem_id="train-name", min_width=160, max_lines=1)
     note = blocks_view("preset-note", words)
@@ -211,14 +207,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         with gr.Accordion(say("train.your_data"), open=False, elem_id="data-fold") as data_fold:
             with gr.Row(elem_classes="volta-controls"):
                 look = gr.Button(say("train.read_data"), size="sm", elem_id="data-button", scale=0, min_width=160)
-                upload = gr.UploadButton(
-                    say("train.upload"),
-                    size="sm",
-                    file_types=list(DATA_SUFFIXES),
-                    elem_id="upload-button",
-                    scale=0,
-                    min_width=160,
-                )
+                upload = upload_button(say("train.upload"), "upload-button")
                 copies = gr.Button(say("train.show_copies"), size="sm", elem_id="copies-button", scale=0, min_width=160)
             shown_copies = blocks_view("copies")
             report = blocks_view("data-report", [text(say("train.data_hint"), "hint")])
@@ -241,7 +230,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         plan = gr.Button(say("train.plan"), elem_id="plan-button", scale=0, min_width=180)
         start = gr.Button(say("train.start"), variant="primary", elem_id="start-button", scale=0, min_width=160)
     message = blocks_view("start-message", live=True)
-    panel = build_run_panel(demo)
+    panel = build_run_panel(demo, tab)
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
     chosen = [preset, budget]
@@ -275,5 +264,4 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     )
     started.then(None, panel.run, None, js=remember_in_url("train"))
     started.then(look_anew, panel.run, panel.followed, **quiet).then(describe, *described, **quiet).then(**keep)
-    remember_run(panel, tab)
     return panel.timer

@@ -30,19 +30,18 @@ def why_blocks(found: Attribution) -> list[Block]:
 
 def words_block(found: Attribution) -> Block:
     """Each word with the characters before it, so that the sentence stands there as it was typed."""
-    pieces = found.pieces
     largest = float(np.abs(found.scores).max()) or 1.0
-    items, end = [], 0
-    for word, score in zip(pieces.words, found.scores, strict=True):
-        items.append({
-            "before": pieces.text[end : word.start],
-            "text": pieces.text[word.start : word.end],
+    words, rest = found.pieces.split()
+    items = [
+        {
+            "before": before,
+            "text": word,
             "score": f"{score:+.2f}".replace("-", "\N{MINUS SIGN}"),
             "share": round(float(score) / largest, 3),
-        })
-        end = word.end
-    label = say("why.evidence", label=found.label)
-    return {"kind": "words", "label": label, "items": items, "rest": pieces.text[end:]}
+        }
+        for (before, word), score in zip(words, found.scores, strict=True)
+    ]
+    return {"kind": "words", "label": say("why.evidence", label=found.label), "items": items, "rest": rest}
 
 
 def how_computed(found: Attribution) -> str:

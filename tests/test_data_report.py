@@ -1,10 +1,9 @@
-"""Does the data report count what its names say, find the leaks, and tell them first?"""
+"""Does the data report count what its names say, find the leaks, and tell them?"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -13,6 +12,7 @@ from pipeline import data_report as report_module
 from pipeline.config_parts import CleanConfig, DataConfig
 from pipeline.data import SourceCounts, Splits, load_splits
 from pipeline.data_report import Lengths, SharedTexts, data_report
+from pipeline.models import load_tokenizer
 from pipeline.sources import Place
 from tests.test_data import ALL_STEPS, real
 
@@ -29,24 +29,25 @@ def splits_of(train: list[str], validation: list[str], test: list[str], **fields
     return Splits(**tables, label_names=["bad", "good"], place=place, fingerprints={}, **({"dropped": {}} | fields))
 
 
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model):
+    return load_tokenizer(str(tiny_model))
+
+
 TRAIN = ["a plain and simple story", "great", "great", "Well made.", "it is what it is", "one two"]
 
 
-def test_lengths_labels_and_repeats_are_counted_per_split():
-    report = data_report(splits_of(TRAIN, ["x"], ["y"])).splits["train"]
+def test_lengths_labels_and_repeats_are_counted_per_split(tokenizer):
+    report = data_report(splits_of(TRAIN, ["x"], ["y"]), tokenizer).splits["train"]
     assert (report.rows, report.labels) == (6, {"bad": 3, "good": 3})
     assert report.words == Lengths(median=2.0, p95=5.0, max=5)
     assert (report.repeated, report.contradictory, report.empty) == (1, 1, 0)       # "great", once bad and once good
-    assert report.pieces is None and report.truncated_share is None
 
 
-def test_pieces_are_those_of_the_tokenizer_special_ones_counted(tiny_model):
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+def test_pieces_are_those_of_the_tokenizer_special_ones_counted(tokenizer):
     report = data_report(splits_of(["good", "good film", "not a good film"], ["x"], ["y"]), tokenizer, max_length=4)
     train = report.splits["train"]
-    assert (train.pieces, train.pieces_rows) == (Lengths(4.0, pytest.approx(5.8), 6), 3)
+    assert train.pieces == Lengths(4.0, pytest.approx(5.8), 6)
     assert train.truncated_share == pytest.approx(1 / 3)        # six pieces; four of them are not too many
 
 
@@ -59,45 +60,42 @@ def test_pieces_are_those_of_the_tokenizer_special_ones_counted(tiny_model):
     ("one two three", 0, 0, 0),                     # ... of two words
     ("lain and simple", 0, 0, 0),                   # letters, but not words
 ])
-def test_shared_texts_are_exact_normalised_or_contained(text, exactly, normalised, contained):
-    shared = data_report(splits_of(TRAIN, ["x"], [text])).shared
+def test_shared_texts_are_exact_normalised_or_contained(text, exactly, normalised, contained, tokenizer):
+    shared = data_report(splits_of(TRAIN, ["x"], [text]), tokenizer).shared
     pairs = [(pair.first, pair.second) for pair in shared]
     assert pairs == [("train", "validation"), ("train", "test"), ("validation", "test")]
     assert shared[1] == SharedTexts("train", "test", 1, exactly, normalised, contained, contained_rows=1)
 
 
-def test_many_rows_are_compared_on_a_fixed_sample_and_that_is_told(monkeypatch):
+def test_many_rows_are_compared_on_a_fixed_sample_and_that_is_told(monkeypatch, tokenizer):
     monkeypatch.setattr(report_module, "MANY_ROWS", 50)
     monkeypatch.setattr(report_module, "SAMPLE", 10)
     texts = [f"w{row} v{row} u{row}" for row in range(100)]
     splits = splits_of(texts, texts[:20], ["x"])
-    report = data_report(splits)
-    assert report == data_report(splits)
+    report = data_report(splits, tokenizer)
+    assert report == data_report(splits, tokenizer)
     shared = report.shared[0]
     assert (shared.rows, shared.exactly, shared.contained, shared.contained_rows) == (20, 20, 10, 10)
     assert report.sentences()[0].startswith("Caution: 10 of 10 validation texts of a fixed sample (100%) overlap with")
 
 
-def test_pieces_of_many_rows_are_counted_on_a_fixed_sample_and_that_is_told(monkeypatch, tiny_model):
-    from transformers import AutoTokenizer
-
-    monkeypatch.setattr(report_module, "PIECES_SAMPLE", 5)
-    report = data_report(splits_of(TRAIN, ["x"], ["y"]), AutoTokenizer.from_pretrained(tiny_model))
-    assert report.splits["train"].pieces_rows == 5
-    assert any("pieces (in a fixed sample of 5): median" in sentence for sentence in report.sentences())
+def test_pieces_of_many_rows_are_counted_on_a_fixed_sample(monkeypatch, tokenizer):
+    monkeypatch.setattr(report_module, "PIECES_SAMPLE", 1)
+    train = data_report(splits_of(TRAIN, ["x"], ["y"]), tokenizer).splits["train"]
+    assert train.pieces.median == train.pieces.max and train.words.median < train.words.max
 
 
-def test_the_report_is_plain_json():
-    report = data_report(splits_of(TRAIN, ["x"], ["y"], dropped={"empty": 2}))
+def test_the_report_is_plain_json(tokenizer):
+    report = data_report(splits_of(TRAIN, ["x"], ["y"], dropped={"empty": 2}), tokenizer)
     assert json.loads(json.dumps(asdict(report)))["splits"]["train"]["words"]["max"] == 5
 
 
-def test_sentences_tell_cautions_first_and_then_the_facts():
+def test_sentences_tell_what_may_spoil_a_result(tokenizer):
     texts = [f"w{row} v{row} u{row}" for row in range(20)]
-    source = {"train": SourceCounts(1000, 200, 1, 3, 2, 0), "test": SourceCounts(2, 0, 0, 0, 0, 1)}
+    source = {"train": SourceCounts(1000, 200, 1, 3, 2), "test": SourceCounts(2, 0, 0, 0, 0)}
     dropped = {"unlabelled": 200, "empty": 1}
     splits = splits_of(texts, ["nothing shared here"], ["W0 v0, u0", ""], dropped=dropped, source=source)
-    assert data_report(splits).sentences() == [
+    assert data_report(splits, tokenizer).sentences() == [
         "Caution: 2 of 2 test texts (100%) overlap with train: they lie inside one of its texts, or contain one of "
         "three or more words. Of 2, 0 stand in train letter for letter, and 1 but for case, punctuation and spaces.",
         "Caution: 1 of 2 test texts (50%) overlap with validation: they lie inside one of its texts, or contain one of "
@@ -105,27 +103,16 @@ def test_sentences_tell_cautions_first_and_then_the_facts():
         "spaces.",
         "Caution: cleaning left nothing of 1 text of test.",
         "Caution: 201 of 1,000 rows of the source's train split have no label or no text.",
-        "'mine' was found on this machine (/data/mine).",
-        "train: 20 texts (bad 50%, good 50%); words: median 3, 95% have up to 3, longest 3.",
-        "validation: 1 text (bad 100%, good 0%); words: median 3, 95% have up to 3, longest 3.",
-        "test: 2 texts (bad 50%, good 50%); words: median 2, 95% have up to 3, longest 3.",
-        "No validation text overlaps with train (1 compared).",
-        "The source's train split has 1,000 rows; without a label: 200; without text: 1; repeats of an earlier text: "
-        "3; texts with more than one label: 2.",
-        "The source's test split has 2 rows; also in train: 1.",
-        "Left out: 200 unlabelled, 1 empty.",
     ]
 
 
-def test_rare_labels_truncation_and_contradictions_are_cautions(tiny_model):
-    from transformers import AutoTokenizer
-
+def test_rare_labels_truncation_and_contradictions_are_cautions(tokenizer):
     splits = splits_of([f"good film w{row}" for row in range(100)], ["good film in this"], ["x"],
-                       source={"train": SourceCounts(100, 0, 0, 0, 2, 0)})
+                       source={"train": SourceCounts(100, 0, 0, 0, 2)})
     train = splits.train.set_column(2, "label_id", pa.array([1] * 5 + [0] * 95))
     splits = Splits(train, splits.validation, splits.test, ["bad", "good"], splits.place, {}, {}, splits.source)
-    sentences = data_report(splits, AutoTokenizer.from_pretrained(tiny_model), max_length=5).sentences()
-    assert sentences[:3] == [
+    sentences = data_report(splits, tokenizer, max_length=5).sentences()
+    assert sentences == [
         "Caution: few of the 100 training texts have the label 'good' (5). Accuracy hides it; macro F1 does not.",
         "Caution: texts longer than 5 pieces are cut off there: 0% of train, 100% of validation, 0% of test. Raise "
         "data.max_length where the end of a text matters.",
@@ -133,23 +120,16 @@ def test_rare_labels_truncation_and_contradictions_are_cautions(tiny_model):
     ]
 
 
-def test_many_labels_are_told_by_their_range(tmp_path: Path):
-    path = tmp_path / "mine.csv"
-    path.write_text("text,label\n" + "".join(f"w{row} v{row} u{row},l{row % 10}\n" for row in range(200)))
-    report = data_report(load_splits(DataConfig(source=str(path), split="random")))
-    assert "test: 20 texts (10 labels, 10% to 10% each); words: median 3" in "\n".join(report.sentences())
-
-
 @real("sst2")
-def test_the_classic_split_of_sst2_leaks_as_much_as_is_known_of_it():
-    report = data_report(load_splits(DataConfig(source="sst2", split="merge", clean=ALL_STEPS)))
+def test_the_classic_split_of_sst2_leaks_as_much_as_is_known_of_it(tokenizer):
+    report = data_report(load_splits(DataConfig(source="sst2", split="merge", clean=ALL_STEPS)), tokenizer)
     test = report.shared[1]
     assert (test.rows, test.exactly, test.contained) == (6_823, 1_367, 6_673)
     assert report.sentences()[1].startswith("Caution: 6,673 of 6,823 test texts (98%) overlap with train")
 
 
 @real("sst2")
-def test_the_disjoint_split_of_sst2_does_not_leak_into_validation():
-    report = data_report(load_splits(DataConfig(source="sst2", clean=CleanConfig())))
+def test_the_disjoint_split_of_sst2_does_not_leak_into_validation(tokenizer):
+    report = data_report(load_splits(DataConfig(source="sst2", clean=CleanConfig())), tokenizer)
     validation = report.shared[0]
     assert (validation.rows, validation.exactly, validation.normalised, validation.contained) == (1_000, 0, 0, 0)
