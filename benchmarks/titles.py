@@ -49,7 +49,8 @@ BASE = "all-MiniLM-L6-v2"
 SPLIT = "import sys; from pipeline.config_parts import DataConfig; from pipeline.data import load_splits\n" \
     "splits = load_splits(DataConfig(source=sys.argv[1]))\n"
 REPORT = f"from pipeline.models import load_tokenizer; from pipeline.data_report import data_report\n{SPLIT}" \
-    f"print('\\n'.join(data_report(splits, load_tokenizer('{BASE}')).sentences()))"
+    f"report = data_report(splits, load_tokenizer('{BASE}')); counts = report.source['train']\n" \
+    "print(counts.repeated, 'repeats', counts.contradictory, 'texts with two labels', *report.shared, sep='\\n')"
 # Presets made for such titles; the local model, as their own would have to come from the Hub.
 FROM = ["--preset", "unfreeze", "--set", f"model.base={BASE}"]
 
