@@ -38,11 +38,20 @@ def _computes_bf16(device: torch.device) -> bool:
 
 
 def memory_bytes(device: torch.device) -> int:
+    """CUDA: the most that was allocated since `forget_peak_memory`; else what is resident now."""
     import torch
 
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Evaluations predict many texts at once: their peak would hide what a step takes."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def seed_everything(seed: int, deterministic: bool) -> None:

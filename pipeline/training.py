@@ -15,7 +15,14 @@ from pipeline.config import RunConfig
 from pipeline.encoding import epoch_batches
 from pipeline.exceptions import WorkbenchError
 from pipeline.gradients import Gradients
-from pipeline.hardware import choose_precision, memory_bytes, random_state, seed_everything, set_random_state
+from pipeline.hardware import (
+    choose_precision,
+    forget_peak_memory,
+    memory_bytes,
+    random_state,
+    seed_everything,
+    set_random_state,
+)
 from pipeline.layers import freeze
 from pipeline.metrics import is_better
 from pipeline.optimization import make_average, make_optimizer, make_scheduler
@@ -45,7 +52,7 @@ class StepResult:
     grad_norm: float  # L2, before clipping
     examples_per_second: float
     tokens_per_second: float  # without padding
-    memory_bytes: int  # CUDA: peak allocated; else resident memory of the process
+    memory_bytes: int  # CUDA: peak allocated since the last evaluation; else resident memory
     micro_batch_tokens: int  # how the step was cut: as configured, or less where that did not fit in memory
     seconds: float  # spent in steps since the run began, evaluations and breaks left out
 
@@ -198,6 +205,7 @@ class Training:
 
     def _evaluate(self) -> EvaluationResult:
         metrics, logits = self.validation.evaluate(self.evaluated_model.eval())
+        forget_peak_memory(self.model.device)
         if not math.isfinite(metrics["loss"]):
             raise self._not_a_number("validation loss", metrics["loss"], self.step)
         is_best = self._note_evaluation(metrics)
