@@ -52,6 +52,7 @@ _BATCH = Remedy("batch 16", {"optim.batch_size": 16})
 _ALL_THREE = Remedy("all three", {**_UNFREEZE.changes, **_RATE.changes, **_BATCH.changes})
 _HEAD = Remedy("linear head", {"model.head": "linear"})
 _NO_FP16 = Remedy("no fp16", {"hardware.precision": "auto"})
+_NO_ADVERSARIAL = Remedy("no adversarial training", {"adversarial.name": "none"})
 _FEWER_EPOCHS = Remedy("stop early", {"stop.patience": 2, "optim.epochs": 3})
 _DROPOUT = Remedy("dropout 0.1", {"model.dropout": 0.1})
 
@@ -81,7 +82,7 @@ SYMPTOMS = {
     "unrelated_labels": Symptom("The labels do not go with the texts: not even simple models find anything to learn."),
     "not_learning": Symptom(
         "It does not learn: the loss stays at what knowing nothing costs.",
-        (_ALL_THREE, _UNFREEZE, _RATE, _BATCH, _HEAD),
+        (_NO_ADVERSARIAL, _ALL_THREE, _UNFREEZE, _RATE, _BATCH, _HEAD),
     ),
     "overfitting": Symptom(
         "It learns by heart: validation loss rises while training loss falls.",
@@ -101,10 +102,10 @@ SYMPTOMS = {
     "noisy_gradient": Symptom(
         "The gradient's norm keeps growing: steps are noisy.", (Remedy("batch 64", {"optim.batch_size": 64}),)
     ),
-    "slow": Symptom("It learns slowly.", (_RATE, Remedy("more epochs", {"optim.epochs": 5}))),
+    "slow": Symptom("It learns slowly.", (_NO_ADVERSARIAL, _RATE, Remedy("more epochs", {"optim.epochs": 5}))),
 }
 FATAL = ("label_ids",)          # after these nothing else can be computed
-IN_ORDER = (_UNFREEZE, _RATE, _BATCH, _HEAD, _NO_FP16, _ALL_THREE)
+IN_ORDER = (_UNFREEZE, _RATE, _BATCH, _HEAD, _NO_FP16, _NO_ADVERSARIAL, _ALL_THREE)
 SHORT_STEPS = 120
 LEARNT = 0.9                    # of ln C: a validation loss below it
 HEALTHY = "Nothing is wrong that these checks can see."

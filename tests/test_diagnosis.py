@@ -193,6 +193,15 @@ def test_of_two_remedies_that_come_to_the_same_the_simpler_is_offered(
     assert [remedy.title for remedy in found.remedies] == titles
 
 
+@pytest.mark.parametrize("symptom", ["not_learning", "slow"])
+def test_adversarial_training_is_the_first_to_be_taken_away_where_there_is_any(symptom: str) -> None:
+    for name, is_first in {"fgm": True, "none": False}.items():
+        config = make_config({"name": "x", "adversarial": {"name": name}})
+        first = conclude([Check("a", "", symptom)], config).remedies[0]
+        assert (first.title == "no adversarial training") == is_first
+    assert [remedy.title for remedy in IN_ORDER][-2:] == ["no adversarial training", "all three"]
+
+
 def test_every_symptom_that_a_check_can_have_has_a_verdict_and_its_remedies_are_configs() -> None:
     sources = "".join(path.read_text() for path in Path("analysis").glob("checks_of_*.py"))
     assert all(f'"{symptom}"' in sources for symptom in SYMPTOMS)
