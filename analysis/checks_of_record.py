@@ -52,7 +52,8 @@ def about_course(
     plain = config.loss.name in PLAIN_LOSSES or not evaluations
     losses = _smooth([line["loss"] for line in steps]) if plain else np.array([line["loss"] for line in evaluations])
     first, last, lowest = float(losses[0]), float(losses[-1]), float(losses.min())
-    told = f"Loss went from {first:.3f} to {last:.3f}, which is {last / chance:.2f} of ln C."
+    cost = f"{last / chance:.2f} of what knowing nothing costs"
+    told = f"Loss went from {first:.3f} to {last:.3f}, which is {cost} (ln C = {chance:.3f})."
     thrown_off = last > 1.5 * chance or (last > NOT_LEARNING * chance and last > 2 * lowest)
     symptom = (
         "rate_large" if thrown_off else "not_learning" if last > NOT_LEARNING * chance

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.check import Check
 from analysis.checks_of_data import checks_of_data
-from analysis.checks_of_learning import checks_of_learning
+from analysis.checks_of_learning import MOSTLY_FROZEN, checks_of_learning
 from analysis.checks_of_record import checks_of_record
 from analysis.checks_of_rehearsal import about_rehearsal
 from analysis.patient import Patient, patient_of
@@ -149,7 +149,14 @@ def conclude(checks: Iterable[Check], config: RunConfig) -> Diagnosis:
     if not symptom:
         return Diagnosis("", HEALTHY, "", (), checks)
     remedies = _that_change(config, SYMPTOMS[symptom].remedies)
-    return Diagnosis(symptom, SYMPTOMS[symptom].verdict, first_of[symptom].told, remedies, checks)
+    evidence = first_of[symptom].told + (_told_of_frozen(checks) if symptom == "not_learning" else "")
+    return Diagnosis(symptom, SYMPTOMS[symptom].verdict, evidence, remedies, checks)
+
+
+def _told_of_frozen(checks: tuple[Check, ...]) -> str:
+    shares = [check.values["share"] for check in checks if check.name == "parameters"]
+    likely = shares and shares[0] <= MOSTLY_FROZEN
+    return f" And {1 - shares[0]:.0%} of its parameters are frozen: a likely cause." if likely else ""
 
 
 def _that_change(config: RunConfig, remedies: tuple[Remedy, ...]) -> tuple[Remedy, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.checks_of_record import checks_of_record
+from analysis.checks_of_record import about_course, checks_of_record
 from pipeline.catalog import create_run
 from pipeline.config import make_config
 
@@ -50,6 +50,13 @@ def test_the_loss_is_read_in_units_of_what_knowing_nothing_costs(
     run_root: Path, loss: Callable[[float], float], found: dict[str, str]
 ) -> None:
     assert symptoms(loss) == found
+
+
+def test_the_share_of_ln_c_is_said_in_plain_words(run_root: Path) -> None:
+    steps = [{"loss": 0.99 * LN_2}] * 20
+    assert about_course(make_config({"name": "x"}), steps, [], LN_2).told == (
+        "Loss went from 0.686 to 0.686, which is 0.99 of what knowing nothing costs (ln C = 0.693)."
+    )
 
 
 def test_overfitting_is_a_validation_loss_that_rises_while_the_training_loss_falls(run_root: Path) -> None:

@@ -172,6 +172,15 @@ def test_of_several_symptoms_the_one_that_explains_the_others_is_the_verdict() -
     assert [remedy.title for remedy in found.remedies] == ["unfreeze", "rate 1e-4", "linear head"]
 
 
+@pytest.mark.parametrize(("share", "evidence"), [
+    (0.08, "Stays. And 92% of its parameters are frozen: a likely cause."),
+    (0.8, "Stays."),            # the embeddings alone: few suffer from it
+])
+def test_where_most_is_frozen_the_evidence_of_not_learning_says_so(share: float, evidence: str) -> None:
+    checks = [Check("parameters", "", values={"share": share}), Check("course", "Stays.", "not_learning")]
+    assert conclude(checks, make_config({"name": "x"})).evidence == evidence
+
+
 def test_a_remedy_that_changes_nothing_is_none_and_one_that_does_is_a_whole_config() -> None:
     config = make_config({"name": "x", "optim": {"learning_rate": 1.0}})
     found = conclude([Check("a", "Large.", "rate_large"), Check("b", "", "frozen")], config)
