@@ -119,6 +119,7 @@ class Diagnosis:
     verdict: str
     evidence: str
     remedies: tuple[Remedy, ...]
+    before: Changes             # what the config has in the fields that remedies change
     checks: tuple[Check, ...]
 
 
@@ -147,10 +148,11 @@ def conclude(checks: Iterable[Check], config: RunConfig) -> Diagnosis:
     first_of = {check.symptom: check for check in reversed(checks)}
     symptom = next((symptom for symptom in SYMPTOMS if symptom in first_of), "")
     if not symptom:
-        return Diagnosis("", HEALTHY, "", (), checks)
+        return Diagnosis("", HEALTHY, "", (), {}, checks)
     remedies = _that_change(config, SYMPTOMS[symptom].remedies)
     evidence = first_of[symptom].told + (_told_of_frozen(checks) if symptom == "not_learning" else "")
-    return Diagnosis(symptom, SYMPTOMS[symptom].verdict, evidence, remedies, checks)
+    before = {field: field_value(config, field) for remedy in remedies for field in remedy.changes}
+    return Diagnosis(symptom, SYMPTOMS[symptom].verdict, evidence, remedies, before, checks)
 
 
 def _told_of_frozen(checks: tuple[Check, ...]) -> str:

@@ -19,14 +19,24 @@ def verdict_blocks(found: Found) -> list[Block]:
     remedies = found["remedies"]
     if not remedies:
         return [*blocks, text(say("diagnose.no_remedy"), "hint")]
-    rows = [(say("diagnose.run_it", remedy=each["title"]), told_changes(each["changes"])) for each in remedies]
+    rows = [
+        (say("diagnose.run_it", remedy=each["title"]), told_changes(each["changes"], found["before"]))
+        for each in remedies
+    ]
     listed = table(say("diagnose.remedies"), [column("act"), column("changes", "text")], rows)
     return [*blocks, {**listed, "picks": [[{"remedy": index}, None] for index in range(len(remedies))]}]
 
 
-def told_changes(changes: dict[str, Any]) -> str:
-    return say("page.comma").join(f"{field} = {say('runs.not_given') if value in (None, '') else value}"
-                                  for field, value in changes.items())
+def told_changes(changes: dict[str, Any], before: dict[str, Any]) -> str:
+    """Of the fields that become something else: "optim.batch_size: 128 → 16"."""
+    return say("page.comma").join(
+        f"{field}: {_shown(before[field])} → {_shown(value)}"
+        for field, value in changes.items() if value != before[field]
+    )
+
+
+def _shown(value: Any) -> str:
+    return say("runs.not_given") if value in (None, "") else str(value)
 
 
 def evidence_blocks(found: Found) -> list[Block]:

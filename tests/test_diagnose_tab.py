@@ -9,10 +9,12 @@ from unittest.mock import Mock
 
 import pytest
 
+from analysis.check import Check
+from analysis.diagnosis import conclude
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
 from tabs.diagnose_tab import enter, examine, run_remedy, subjects, try_remedies
-from tabs.diagnose_view import evidence_blocks, tried_blocks, verdict_blocks
+from tabs.diagnose_view import evidence_blocks, told_changes, tried_blocks, verdict_blocks
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_a_sick_run_is_told_check_by_check_and_its_remedy_starts_a_run(sick: str
     assert any("fine: Labels are encoded 0 to 1" in json.dumps(shown) for shown, _, _ in steps)
     assert verdict[0]["text"].startswith("The learning rate is too large")
     remedies = verdict[-1]
-    assert remedies["rows"][0][0] == "run it: rate 5e-5" and "optim.learning_rate = 5e-05" in remedies["rows"][0][1]
+    assert remedies["rows"][0] == ["run it: rate 5e-5", "optim.learning_rate: 1.0 → 5e-05"]
     assert {"bars", "table"} <= {block["kind"] for block in evidence}
     *_, [said, link] = list(run_remedy(None, remedies["picks"][0][0], sick, found))
     assert "-sick-rate-5e-5-1" in said["text"] and link["run"] == "-sick-rate-5e-5-1"
@@ -79,6 +81,15 @@ def test_a_preset_is_examined_with_what_can_be_had_here_and_says_so(
 def test_remedies_are_tried_in_order(sick: str) -> None:
     *_, [tried, _] = list(try_remedies(None, sick))
     assert tried["rows"][0][0] == "rate 1e-4" and tried["rows"][0][1] in ("learns", "does not learn")
+
+
+def test_of_a_remedy_only_what_it_changes_is_shown() -> None:
+    optim = {"learning_rate": 2e-5, "batch_size": 128, "groups": "head=1e-3"}
+    config = make_config({"name": "x", "model": {"freeze": "top-3"}, "optim": optim})
+    found = conclude([Check("course", "", "not_learning")], config)
+    told = {remedy.title: told_changes(remedy.changes, found.before) for remedy in found.remedies}
+    assert told["unfreeze"] == "model.freeze: top-3 → none" and told["batch 16"] == "optim.batch_size: 128 → 16"
+    assert told["rate 1e-4"] == "optim.learning_rate: 2e-05 → 0.0001, optim.groups: head=1e-3 → not given"
 
 
 def test_a_healthy_one_and_one_without_remedy_are_told_so() -> None:
