@@ -63,9 +63,7 @@ def examine(profile: gr.OAuthProfile | None, subject: str) -> Iterator[tuple[lis
             yield [text(say("diagnose.examining"), "hint"), *told], [], None
         else:
             found = line
-    kind, _, name = subject.partition("/")
-    replaced = stand_in(name)[0] if kind == PRESET else []
-    yield [*replaced, *verdict_blocks(found)], evidence_blocks(found), found
+    yield [*_replaced(subject), *verdict_blocks(found)], evidence_blocks(found), found
 
 
 @owner_only(...)
@@ -79,7 +77,7 @@ def try_remedies(profile: gr.OAuthProfile | None, subject: str) -> Iterator[list
             yield [text(say("diagnose.trying"), "hint"), *told[-1:]]
         else:
             found = line
-    yield tried_blocks(found["tried"])
+    yield [*_replaced(subject), *tried_blocks(found["tried"])]
 
 
 @owner_only(...)
@@ -102,6 +100,12 @@ def run_remedy(
 
 def _run(name: str) -> Run:
     return the_run(name, say("page.no_run", run=name))
+
+
+def _replaced(subject: str) -> list[Block]:
+    """What to say of a preset that cannot be had here as it is."""
+    kind, _, name = subject.partition("/")
+    return stand_in(name, "diagnose")[0] if kind == PRESET else []
 
 
 def _preset(name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config import FIELDS, all_presets
 from pipeline.experiments import preset_configs
@@ -22,21 +22,21 @@ def start_from(preset: str, budget: str) -> tuple[list[Block], dict[str, Any]]:
     return words + told, values | fields
 
 
-def stand_in(preset: str) -> tuple[list[Block], dict[str, Any]]:
-    """What a preset lacks here, in words, and the fields with which it can run: nothing where it lacks nothing."""
+def stand_in(preset: str, section: Literal["train", "diagnose"] = "train") -> tuple[list[Block], dict[str, Any]]:
+    """What a preset lacks here, in words of a tab, and the fields with which it can run; empty where it has all."""
     found = find_stand_ins(preset, *preset_configs(preset))
     if not found.lacking:
         return [], {}
-    lacking, fields = say("page.comma").join(found.lacking), _told(found.fields, preset_values(preset))
-    return [text(say("train.stand_ins", lacking=lacking, fields=fields), "note")], found.fields
+    lacking, fields = say("page.comma").join(found.lacking), _told(found.fields, preset_values(preset), section)
+    return [text(say(f"{section}.stand_ins", lacking=lacking, fields=fields), "note")], found.fields
 
 
-def _told(fields: dict[str, Any], usual: dict[str, Any]) -> str:
+def _told(fields: dict[str, Any], usual: dict[str, Any], section: str = "train") -> str:
     """"Epochs 2 (else 20), Limit 2000 (else none)"."""
     titles = {"model.base": say("train.base"), "data.source": say("train.data")}
     return say("page.comma").join(
         say(
-            "train.instead",
+            f"{section}.instead",
             field=titles.get(name) or field_label(FIELDS[name]),
             value=_shown(value),
             usual=_shown(usual[name]),

@@ -58,11 +58,11 @@ def test_what_cannot_be_examined_is_one_sentence(run_root: Path) -> None:
     assert said["tone"] == "problem" and "nowhere-at-all" in said["text"] and "Traceback" not in said["text"]
 
 
-def test_a_preset_is_examined_with_what_can_be_had_here_and_says_so(
+def test_a_preset_is_examined_and_tried_with_what_can_be_had_here_and_says_so(
     run_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
-    healthy = {"healthy": True, "verdict": "Fine.", "evidence": "", "remedies": [], "checks": []}
+    healthy = {"healthy": True, "verdict": "Fine.", "evidence": "", "remedies": [], "checks": [], "tried": []}
 
     def answer(arguments: list[str], **streams: Any) -> Any:
         asked.append(arguments)
@@ -72,10 +72,14 @@ def test_a_preset_is_examined_with_what_can_be_had_here_and_says_so(
     monkeypatch.setattr("tabs.diagnose_tab.start_command", answer)
     monkeypatch.setattr("pipeline.stand_ins.is_only_on_hub", lambda name, _: name == "bert-base-uncased")
     *_, (verdict, _, _) = list(examine(None, "preset/frozen"))
-    assert verdict[0]["text"].startswith("bert-base-uncased: not on this machine")
-    assert asked == [[
-        "diagnose", "--preset", "frozen", "--set", "model.base=all-MiniLM-L6-v2", "--set", "model.freeze=top-1"
-    ]]
+    *_, tried = list(try_remedies(None, "preset/frozen"))
+    assert verdict[0]["text"] == tried[0]["text"] == (
+        "bert-base-uncased: not on this machine, and the Hub is out of reach. Examined with what is here: Base model "
+        "all-MiniLM-L6-v2 instead of bert-base-uncased, Freeze top-1 instead of top-3. Figures of a report do not hold "
+        "for it."
+    )
+    options = ["--preset", "frozen", "--set", "model.base=all-MiniLM-L6-v2", "--set", "model.freeze=top-1"]
+    assert asked == [["diagnose", *options], ["diagnose", "--try", *options]]
 
 
 def test_remedies_are_tried_in_order(sick: str) -> None:
