@@ -18,7 +18,7 @@ from pipeline.jobs import start_command
 from pipeline.runs import Run
 from reports.words import say
 from tabs.access import owner_only
-from tabs.diagnose_view import Found, evidence_blocks, tried_blocks, verdict_blocks
+from tabs.diagnose_view import PRESET, RUN, Found, evidence_blocks, subject_name, tried_blocks, verdict_blocks
 from tabs.preset_view import stand_in
 from tabs.shared import (
     Block,
@@ -33,14 +33,13 @@ from tabs.shared import (
 )
 from tabs.train_form import free_name, settings
 
-RUN, PRESET = "run", "preset"       # what a subject may be: "run/NAME" or "preset/NAME"
 TOLD = {"fine", *SYMPTOMS, *(remedy.title for remedy in IN_ORDER)}     # how a line of the command begins
 
 
 def subjects() -> list[tuple[str, str]]:
     """Runs, newest first, then presets that have not been trained."""
-    runs = [(say("diagnose.of_run", name=name), f"{RUN}/{name}") for name in run_names()]
-    return runs + [(say("diagnose.of_preset", name=name), f"{PRESET}/{name}") for name in preset_names()]
+    named = [*(f"{RUN}/{name}" for name in run_names()), *(f"{PRESET}/{name}" for name in preset_names())]
+    return [(subject_name(subject), subject) for subject in named]
 
 
 def enter(asked: str, shown: str | None) -> Any:
@@ -66,6 +65,12 @@ def examine(profile: gr.OAuthProfile | None, subject: str) -> Iterator[tuple[lis
     yield [*_replaced(subject), *verdict_blocks(found)], evidence_blocks(found), found
 
 
+def forget_others(subject: str, found: Found | None) -> Any:
+    """Verdict, evidence and what was found, if of something else than is to be tried now; and what was started."""
+    is_of_this = found is not None and found["subject"] == subject
+    return (gr.skip(), gr.skip(), gr.skip(), []) if is_of_this else ([], [], None, [])
+
+
 @owner_only(...)
 def try_remedies(profile: gr.OAuthProfile | None, subject: str) -> Iterator[list[Block]]:
     """Run `diagnose --try`: short trainings, to the first that learns."""
@@ -77,7 +82,7 @@ def try_remedies(profile: gr.OAuthProfile | None, subject: str) -> Iterator[list
             yield [text(say("diagnose.trying"), "hint"), *told[-1:]]
         else:
             found = line
-    yield [*_replaced(subject), *tried_blocks(found["tried"])]
+    yield [*_replaced(subject), *tried_blocks(found)]
 
 
 @owner_only(...)
@@ -157,7 +162,9 @@ def build_diagnose_tab(tab: gr.Tab) -> None:
     remember = "(subject) => volta.remember('diagnose', subject?.startsWith('run/') ? subject.slice(4) : '')"
     entered.then(None, subject, None, js=remember)
     subject.input(None, subject, None, js=remember)
+    button.click(lambda: ([], []), None, [tried, started], **quiet)
     button.click(examine, subject, [verdict, evidence, found], concurrency_limit=1, **quiet)
+    trial.click(forget_others, [subject, found], [verdict, evidence, found, started], **quiet)
     trial.click(try_remedies, subject, tried, concurrency_limit=1, **quiet)
     verdict.input(
         run_remedy, [picked, subject, found], started, js="(_, ...rest) => [volta.picked(), ...rest]", **quiet

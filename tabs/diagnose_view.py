@@ -8,14 +8,22 @@ from typing import Any
 from reports.words import say
 from tabs.shared import Block, bars, column, columns, count, duration, heading, named, number, table, text
 
-Found = dict[str, Any]      # the object of `python -m analysis diagnose`
+Found = dict[str, Any]      # the object of `python -m analysis diagnose`, and its subject
+RUN, PRESET = "run", "preset"       # what a subject may be: "run/NAME" or "preset/NAME"
+
+
+def subject_name(subject: str) -> str:
+    """"run/quick-1" to "run quick-1"."""
+    kind, _, name = subject.partition("/")
+    return say("diagnose.of_preset" if kind == PRESET else "diagnose.of_run", name=name)
 
 
 def verdict_blocks(found: Found) -> list[Block]:
-    """The verdict, what speaks for it, and a button for each remedy."""
+    """On whom, the verdict, what speaks for it, and a button for each remedy."""
+    on = text(say("diagnose.verdict_on", subject=subject_name(found["subject"])), "hint")
     if found["healthy"]:
-        return [heading(found["verdict"]), text(say("diagnose.healthy"), "note")]
-    blocks = [heading(found["verdict"]), text(found["evidence"])]
+        return [on, heading(found["verdict"]), text(say("diagnose.healthy"), "note")]
+    blocks = [on, heading(found["verdict"]), text(found["evidence"])]
     remedies = found["remedies"]
     if not remedies:
         return [*blocks, text(say("diagnose.no_remedy"), "hint")]
@@ -64,7 +72,7 @@ def _all_checks(checks: Sequence[dict[str, Any]]) -> Block:
     return table(title, [column("verdict"), column("check"), column("found", "text")], rows)
 
 
-def tried_blocks(tried: Sequence[dict[str, Any]]) -> list[Block]:
+def tried_blocks(found: Found) -> list[Block]:
     """What the short trainings came to, in order."""
     rows = [
         (
@@ -73,8 +81,11 @@ def tried_blocks(tried: Sequence[dict[str, Any]]) -> list[Block]:
             *([""] * 3 if each["failed"] else (number(each["loss"]), number(each["accuracy"]), count(each["steps"]))),
             duration(each["seconds"]),
         )
-        for each in tried
+        for each in found["tried"]
     ]
     heads = [column("remedy"), column("found", "text"), *columns("number", "loss", "accuracy", "steps", "took")]
     told = text(say("diagnose.tried_explained"), "note")
-    return [table(say("diagnose.tried"), heads, rows), told] if rows else [text(say("diagnose.nothing_to_try"), "hint")]
+    subject = subject_name(found["subject"])
+    if not rows:
+        return [text(say("diagnose.nothing_to_try", subject=subject), "hint")]
+    return [table(say("diagnose.tried", subject=subject), heads, rows), told]

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import gradio as gr
 import pytest
 
 from analysis.check import Check
 from analysis.diagnosis import conclude
 from pipeline.catalog import create_run, load_run
 from pipeline.config import make_config
-from tabs.diagnose_tab import enter, examine, run_remedy, subjects, try_remedies
+from tabs.diagnose_tab import enter, examine, forget_others, run_remedy, subjects, try_remedies
 from tabs.diagnose_view import evidence_blocks, told_changes, tried_blocks, verdict_blocks
 
 
@@ -34,7 +35,9 @@ def test_runs_and_presets_can_be_examined_and_the_address_names_one(sick: str) -
 def test_a_sick_run_is_told_check_by_check_and_its_remedy_starts_a_run(sick: str) -> None:
     *steps, (verdict, evidence, found) = list(examine(None, sick))
     assert any("fine: Labels are encoded 0 to 1" in json.dumps(shown) for shown, _, _ in steps)
-    assert verdict[0]["text"].startswith("The learning rate is too large")
+    assert [block["text"] for block in verdict[:2]] == [
+        "Verdict on run -sick", "The learning rate is too large: each step throws the weights away."
+    ]
     remedies = verdict[-1]
     assert remedies["rows"][0] == ["run it: rate 5e-5", "optim.learning_rate: 1.0 → 5e-05"]
     assert {"bars", "table"} <= {block["kind"] for block in evidence}
@@ -84,6 +87,7 @@ def test_a_preset_is_examined_and_tried_with_what_can_be_had_here_and_says_so(
 
 def test_remedies_are_tried_in_order(sick: str) -> None:
     *_, [tried, _] = list(try_remedies(None, sick))
+    assert tried["label"] == "Tried in order for run -sick"
     assert tried["rows"][0][0] == "rate 1e-4" and tried["rows"][0][1] in ("learns", "does not learn")
 
 
@@ -96,10 +100,19 @@ def test_of_a_remedy_only_what_it_changes_is_shown() -> None:
     assert told["rate 1e-4"] == "optim.learning_rate: 2e-05 → 0.0001, optim.groups: head=1e-3 → not given"
 
 
+def test_what_is_tried_stands_under_no_verdict_on_something_else() -> None:
+    found = {"subject": "run/-sick"}
+    assert forget_others("preset/frozen", found) == forget_others("run/-sick", None) == ([], [], None, [])
+    assert forget_others("run/-sick", found) == (gr.skip(), gr.skip(), gr.skip(), [])
+
+
 def test_a_healthy_one_and_one_without_remedy_are_told_so() -> None:
-    healthy = {"healthy": True, "verdict": "Fine.", "evidence": "", "remedies": [], "checks": []}
-    assert verdict_blocks(healthy)[0]["text"] == "Fine."
+    healthy = {"subject": "preset/quick", "healthy": True, "verdict": "Fine.", "evidence": ""}
+    healthy |= {"remedies": [], "checks": []}
+    assert [block["text"] for block in verdict_blocks(healthy)[:2]] == ["Verdict on preset quick", "Fine."]
     ill = {**healthy, "healthy": False, "verdict": "Ill.", "evidence": "Labels."}
     assert verdict_blocks(ill)[-1]["text"].startswith("No setting mends this")
     assert evidence_blocks(healthy)[0]["label"] == "All checks: 0 fine, 0 not"
-    assert tried_blocks([])[0]["text"].startswith("None of the short remedies")
+    assert tried_blocks({**healthy, "tried": []})[0]["text"] == (
+        "None of the short remedies would change the config of preset quick."
+    )

@@ -1,4 +1,4 @@
-"""The Diagnose tab in a real browser: a run that does not learn, its verdict, and a remedy that is started."""
+"""The Diagnose tab in a real browser: its verdict on a run, what is tried, and a remedy that is started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,33 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Home
+from tests.e2e.conftest import Home, choose
+
+WAIT_MS = 180_000       # short trainings
+
+
+def test_what_the_page_shows_is_of_one_subject(page: Page, address: str, home: Home) -> None:
+    config = json.loads((home.runs / "tiny" / "run_config.json").read_text())
+    for name in ("one", "two"):
+        (home.runs / name).mkdir()
+        optim = {**config["optim"], "learning_rate": 1.0, "epochs": 1}
+        (home.runs / name / "run_config.json").write_text(json.dumps({**config, "name": name, "optim": optim}))
+    page.goto(f"{address}/?tab=diagnose&run=one")
+    verdict, tried, started = (page.locator(f"#diagnose-{part}") for part in ("verdict", "tried", "started"))
+    expect(page.locator("#diagnose-subject input")).to_have_value("run one")
+    page.locator("#diagnose-button").click()
+    expect(verdict).to_contain_text("Verdict on run one")
+    expect(verdict.get_by_role("button").first).to_have_css("white-space", "nowrap")
+    choose(page, "diagnose-subject", "run two")
+    verdict.get_by_role("button").first.click()
+    expect(started).to_contain_text("Examine it first")
+    page.locator("#diagnose-try").click()
+    expect(verdict).not_to_contain_text("run one")
+    expect(started).not_to_contain_text("Examine it first")
+    expect(tried).to_contain_text("Tried in order for run two", timeout=WAIT_MS)
+    page.locator("#diagnose-button").click()
+    expect(tried).not_to_contain_text("run two")
+    expect(verdict).to_contain_text("Verdict on run two")
 
 
 def test_a_run_that_cannot_learn_gets_a_verdict_and_its_remedy_is_started(page: Page, address: str, home: Home) -> None:
