@@ -13,6 +13,7 @@ from pipeline.config import differing_fields, field_value
 from pipeline.exceptions import RunError
 from pipeline.experiments import Experiment, Member, members_of
 from pipeline.metrics import compute_metrics
+from pipeline.models import temperature_of
 from pipeline.predictions import Predictions, predictions_path, read_predictions
 from pipeline.runs import Run
 from pipeline.sweeping import standings
@@ -93,8 +94,8 @@ class _Records:
     def predictions(self, variant: str) -> dict[int, Predictions]:
         """By seed, of the runs that have finished."""
         runs = {each.seed: self.finished[each.run] for each in self.members[variant] if each.run in self.finished}
-        paths = {seed: predictions_path(run, self.split) for seed, run in runs.items()}
-        return {seed: read_predictions(path) for seed, path in paths.items() if path.exists()}
+        have = {seed: run for seed, run in runs.items() if predictions_path(run, self.split).exists()}
+        return {seed: _as_trained(run, self.split) for seed, run in have.items()}
 
 
 def measure(experiment: Experiment) -> Result:
@@ -107,6 +108,12 @@ def measure(experiment: Experiment) -> Result:
     beside = records.predictions(first)     # in memory all the time; of the others one variant at a time
     variants = [_variant(name, records, None if name == first else beside) for name in records.members]
     return Result(experiment.name, experiment.note, records.split, _judged(variants))
+
+
+def _as_trained(run: Run, split: str) -> Predictions:
+    """By its weights alone: a temperature is given to some runs, and after the experiment."""
+    found = read_predictions(predictions_path(run, split))
+    return replace(found, logits=found.logits * temperature_of(run.best_folder))
 
 
 def _records(experiment: Experiment) -> _Records:

@@ -12,7 +12,8 @@ from analysis.experiment import Cost, Spread, measure
 from pipeline.catalog import create_run
 from pipeline.exceptions import RunError
 from pipeline.experiments import Experiment, members_of
-from pipeline.runs import Status
+from pipeline.models import CALIBRATION_FILE
+from pipeline.runs import Status, write_json
 from tests.command import analysis
 from tests.measured_runs import ablation, write_run
 
@@ -72,6 +73,15 @@ def test_figures_are_means_over_seeds_with_their_spread(run_root: Path) -> None:
     assert other.gain.by_seed == pytest.approx({1: 24 / 400, 2: 28 / 400, 3: 32 / 400})
     assert other.gain.mean.value == pytest.approx(28 / 400)
     assert 0 < other.gain.mean.low < other.gain.mean.value < other.gain.mean.high
+
+
+def test_a_run_calibrated_afterwards_changes_no_figure(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long=LONG)
+    runs = [write_run(member, 50) for member in members_of(experiment)]
+    before = measure(experiment)
+    runs[0].best_folder.mkdir()
+    write_json(runs[0].best_folder / CALIBRATION_FILE, {"temperature": 4.0})
+    assert measure(experiment) == before
 
 
 def test_a_gain_that_one_seed_does_not_have_is_noise(run_root: Path) -> None:
