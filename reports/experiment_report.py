@@ -92,7 +92,7 @@ def sentences(result: Result) -> list[str]:
         told.append(say("experiment.measured", split=result.split, n=f"{sizes[0]:,}", first=first.name))
         told.append(say("experiment.how"))
     for variant in result.variants:
-        if variant.reason:
+        if variant.reason and variant.verdict == "not_compared":
             told.append(say("experiment.not_compared", name=variant.name, reason=variant.reason))
         for run, state in variant.unfinished.items():
             told.append(say("experiment.unfinished", run=run, state=say(f"states.{state}")))
@@ -127,7 +127,8 @@ def _head(name: str) -> str:
 
 def _worth_it(variant: Variant) -> list[str]:
     gain, ratios = variant.gain, variant.cost_ratios
-    p = "" if gain is None else "< 0.001" if gain.corrected < 0.001 else f"{gain.corrected:.3f}"
+    corrected = gain.corrected if gain else None
+    p = "" if corrected is None else "< 0.001" if corrected < 0.001 else f"{corrected:.3f}"
     names = ("seconds", "memory_bytes")
     costs = [f"\N{MULTIPLICATION SIGN}{ratios[name]:.2f}" if name in ratios else "" for name in names]
     return [_points(gain.mean) if gain else "", p, *costs, say(f"experiment.verdicts.{variant.verdict}")]

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from analysis.experiment import Result, measure
+from pipeline.catalog import create_run
 from pipeline.experiments import Experiment, members_of
+from pipeline.runs import Status
 from reports.__main__ import app as reports_app
-from reports.experiment_report import csv_of_result, html_of, markdown_of, tables
+from reports.experiment_report import csv_of_result, html_of, markdown_of, sentences, tables
 from tests.command import volta
 from tests.measured_runs import ablation, write_run
 
@@ -22,11 +24,13 @@ HOSTILE = "<b>|bold|</b>"
 
 @pytest.fixture
 def result(run_root: Path) -> Result:
-    """A gain of 7 points at half as much again of the time, a change that does nothing, one that is not begun."""
+    """A gain of 7 points at half as much again of the time, a change that does nothing, one that failed."""
     long, late = {"optim.epochs": 9}, {"optim.epochs": 5}
     experiment = ablation(seeds=2, **{"long": long, HOSTILE: {"stop.patience": 2}, "late": late})
     for member in members_of(experiment):
-        if member.variant != "late":
+        if member.variant == "late":
+            create_run(member.config).write_status(Status(state="failed"))
+        else:
             write_run(member, 20 if member.variant == "long" else 50, 90.0 if member.variant == "long" else 60.0)
     return measure(experiment)
 
@@ -46,7 +50,17 @@ def test_markdown_is_aligned_and_says_what_is_worth_it(result: Result) -> None:
         ["late", "", "", "", "", "not compared"],
     ]
     assert "late is not compared: No seed has predictions of both." in lines
-    assert "ablation-late-s1 is missing: not begun." in lines
+    assert "ablation-late-s1 is missing: failed." in lines
+
+
+def test_while_runs_are_missing_there_is_no_verdict_and_no_p(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long={"optim.epochs": 9}, late={"optim.epochs": 5})
+    for member in members_of(experiment)[:2]:
+        write_run(member, 20 if member.variant == "long" else 50)
+    [worth_it, *_] = tables(result := measure(experiment))
+    said = "not all runs have finished"
+    assert [(row[2], row[-1]) for row in worth_it.rows[1:]] == [("", said), ("", said)]
+    assert worth_it.rows[1][1].startswith("+7.5") and not any("not compared" in each for each in sentences(result))
 
 
 def test_all_tables_have_a_row_per_change_and_a_cell_per_head(result: Result) -> None:
