@@ -90,7 +90,8 @@ def sentences(result: Result) -> list[str]:
     told = [result.note] if result.note else []
     if sizes := [variant.gain.n for variant in others if variant.gain]:     # all of the same examples
         told.append(say("experiment.measured", split=result.split, n=f"{sizes[0]:,}", first=first.name))
-        told.append(say("experiment.how"))
+        told += [say("experiment.how"), say("experiment.covers")]
+        told += [say("experiment.on_test")] if result.split == "test" else []
     for variant in result.variants:
         if variant.reason and variant.verdict == "not_compared":
             told.append(say("experiment.not_compared", name=variant.name, reason=variant.reason))

@@ -13,6 +13,7 @@ import pytest
 from analysis.experiment import Result, measure
 from pipeline.catalog import create_run
 from pipeline.experiments import Experiment, members_of
+from pipeline.predictions import predictions_path
 from pipeline.runs import Status
 from reports.__main__ import app as reports_app
 from reports.experiment_report import csv_of_result, html_of, markdown_of, sentences, tables
@@ -61,6 +62,18 @@ def test_while_runs_are_missing_there_is_no_verdict_and_no_p(run_root: Path) -> 
     said = "not all runs have finished"
     assert [(row[2], row[-1]) for row in worth_it.rows[1:]] == [("", said), ("", said)]
     assert worth_it.rows[1][1].startswith("+7.5") and not any("not compared" in each for each in sentences(result))
+
+
+def test_how_far_it_can_be_trusted_is_told_and_on_test_what_that_is_for(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long={"optim.epochs": 9})
+    runs = [write_run(member, 50, splits=("validation", "test")) for member in members_of(experiment)]
+    told = " ".join(sentences(measure(experiment)))
+    assert "The interval and p are over the examples." in told and "with two or three seeds is not much" in told
+    assert "other work on the machine counts" in told
+    warning = "Use it to report what was chosen, not to choose: choose by validation."
+    assert warning in told
+    predictions_path(runs[0], "test").unlink()
+    assert warning not in " ".join(sentences(measure(experiment)))
 
 
 def test_all_tables_have_a_row_per_change_and_a_cell_per_head(result: Result) -> None:
