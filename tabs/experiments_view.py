@@ -10,7 +10,7 @@ import gradio as gr
 from analysis.experiment import measure
 from pipeline.config import FIELDS, preset_names
 from pipeline.exceptions import ConfigError, RunError, WorkbenchError
-from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of, save_experiment
+from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
 from reports.experiment_report import KINDS, sentences, tables
 from reports.words import say
@@ -144,8 +144,7 @@ def queue(
     experiment = experiment_of(name, base, common, changes, seeds, test)
     if experiment.name in experiment_names():
         raise ConfigError(say("sweeps.taken", name=experiment.name))
-    save_experiment(experiment)
-    start_sweep(experiment)
+    start_sweep(experiment)             # keeps it, once it is known that it can begin
     n = count(len(members_of(experiment)))
     return [text(say("sweeps.begun", n=n), "note")], gr.Dropdown(choices=experiment_names(), value=experiment.name)
 

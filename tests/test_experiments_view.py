@@ -88,9 +88,12 @@ def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
     run_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, bool]] = []
-    monkeypatch.setattr(
-        "tabs.experiments_view.start_sweep", lambda experiment, again=False: started.append((experiment.name, again))
-    )
+
+    def start(experiment: Experiment, again: bool = False) -> None:
+        save_experiment(experiment)
+        started.append((experiment.name, again))
+
+    monkeypatch.setattr("tabs.experiments_view.start_sweep", start)
     typed = ("ab", "quick", "", "optim.schedule=cosine", "1, 2", False)
     [said], picker = queue(None, *typed)
     assert said["text"] == "Begun: 4 runs, one after the other." and picker.value == "ab"
@@ -98,4 +101,10 @@ def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
     assert said["text"].startswith("There is already an experiment 'ab'.") and experiment_names() == ["ab"]
     assert "goes on" in go_on(None, "ab")[0]["text"] and started == [("ab", False), ("ab", True)]
     assert "is not being swept" in stop(None, "ab")[0]["text"]
+
+
+def test_an_experiment_that_cannot_begin_is_not_kept(run_root: Path) -> None:
+    [said], picker = queue(None, "ab", "quick", "data.source=no-such-data", "optim.schedule=cosine", "1", False)
+    assert said["text"].startswith("No data 'no-such-data' was found.") and picker == gr.skip()
+    assert experiment_names() == []
     assert "There is no experiment" in stop(None, None)[0]["text"]
