@@ -95,9 +95,16 @@ def sentences(result: Result) -> list[str]:
     for variant in result.variants:
         if variant.reason and variant.verdict == "not_compared":
             told.append(say("experiment.not_compared", name=variant.name, reason=variant.reason))
-        for run, state in variant.unfinished.items():
-            told.append(say("experiment.unfinished", run=run, state=say(f"states.{state}")))
-    return told
+    return told + _missing(result)
+
+
+def _missing(result: Result) -> list[str]:
+    missing = {run: state for variant in result.variants for run, state in variant.unfinished.items()}
+    total = len(missing) + sum(len(variant.runs) for variant in result.variants)
+    runs = say("page.comma").join(
+        say("experiment.run_in_state", run=run, state=say(f"states.{state}")) for run, state in missing.items()
+    )
+    return [say("experiment.unfinished", n=len(missing), total=total, runs=runs)] if missing else []
 
 
 def tables(result: Result) -> list[Table]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from analysis.experiment import measure
+from analysis.experiment import Result, measure
 from pipeline.config import FIELDS, preset_names
 from pipeline.exceptions import ConfigError, RunError, WorkbenchError
 from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of
@@ -49,7 +49,7 @@ def look(name: str | None, seen: Any) -> list[Any]:
         now = [names, shown, is_swept(shown), list(map(str, stands))]
         if now == seen:
             return [gr.skip()] * 4
-        return [picker, standing_blocks(experiment, stands), _result_blocks(experiment), now]
+        return [picker, standing_blocks(experiment, stands), _result_blocks(experiment, stands), now]
     except WorkbenchError as exception:
         return [picker, [problem(exception)], [], [names, shown]]
 
@@ -71,13 +71,19 @@ def standing_blocks(experiment: Experiment, stands: list[Standing]) -> list[Bloc
     return [told, table(say("sweeps.runs"), heads, rows)]
 
 
-def _result_blocks(experiment: Experiment) -> list[Block]:
+def _result_blocks(experiment: Experiment, stands: list[Standing]) -> list[Block]:
     try:
-        result = measure(experiment)
+        result = _result(experiment, stands)
     except RunError as exception:       # none has finished
         return [text(str(exception), "hint")]
     blocks = [_block_of(each.title, each.heads, each.rows) for each in tables(result)]
     return [*blocks, *(text(sentence, "note") for sentence in sentences(result))]
+
+
+def _result(experiment: Experiment, stands: list[Standing]) -> Result:
+    if all(each.state != "finished" for each in stands):
+        raise RunError(say("sweeps.no_result"))
+    return measure(experiment)
 
 
 def _block_of(title: str, heads: list[str], rows: list[list[str]]) -> Block:
@@ -149,22 +155,29 @@ def queue(
     return [text(say("sweeps.begun", n=n), "note")], gr.Dropdown(choices=experiment_names(), value=experiment.name)
 
 
+def _chosen(name: str | None) -> Experiment:
+    if not name:
+        raise ConfigError(say("sweeps.none_chosen"))
+    return load_experiment(name)
+
+
 @owner_only(...)
 def go_on(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
-    start_sweep(load_experiment(name or ""), again=True)
+    start_sweep(_chosen(name), again=True)
     return [text(say("sweeps.goes_on"), "note")]
 
 
 @owner_only(...)
 def stop(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
-    stop_sweep(load_experiment(name or "").name)
+    stop_sweep(_chosen(name).name)
     return [text(say("sweeps.stopped"), "note")]
 
 
 @telling(..., gr.update(visible=False))
 def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
     """The report as a file for the browser to fetch."""
-    result = measure(load_experiment(name or ""))
+    experiment = _chosen(name)
+    result = _result(experiment, standings(experiment))
     target = download_folder() / f"{result.name}.{kind}"
     target.write_text(KINDS[kind](result), encoding="utf-8", newline="")
     return [], gr.DownloadButton(target.name, value=str(target), visible=True)
@@ -213,4 +226,5 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
     begin.click(queue, [name, base, common, changes, seeds, test], [begun, picker], **quiet).then(**looked)
     again.click(go_on, picker, message, **quiet).then(**looked)
     end.click(stop, picker, message, **quiet).then(**looked)
+    picker.change(lambda: [], None, message, **quiet)
     make.click(report, [picker, kind], [message, download], **quiet)

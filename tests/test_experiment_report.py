@@ -51,7 +51,7 @@ def test_markdown_is_aligned_and_says_what_is_worth_it(result: Result) -> None:
         ["late", "", "", "", "", "not compared"],
     ]
     assert "late is not compared: No seed has predictions of both." in lines
-    assert "ablation-late-s1 is missing: failed." in lines
+    assert "2 of 8 runs are missing: ablation-late-s1 (failed), ablation-late-s2 (failed)." in lines
 
 
 def test_while_runs_are_missing_there_is_no_verdict_and_no_p(run_root: Path) -> None:

@@ -13,7 +13,7 @@ from pipeline.catalog import load_run
 from pipeline.exceptions import ConfigError
 from pipeline.experiments import Experiment, experiment_names, members_of, save_experiment
 from pipeline.runs import write_json
-from tabs.experiments_view import experiment_of, go_on, look, queue, report, stop
+from tabs.experiments_view import build_experiments_fold, experiment_of, go_on, look, queue, report, stop
 
 
 def test_what_is_typed_becomes_an_experiment() -> None:
@@ -56,7 +56,8 @@ def test_nothing_is_shown_before_there_is_an_experiment_and_nothing_anew_while_n
     picker, [told, runs], [none], seen = look(None, seen)
     assert picker.value == "ab" and "0 of 2 runs are finished" in told["text"]
     assert [row[:3] for row in runs["rows"]] == [["baseline", "42", "not begun"], ["slow", "42", "not begun"]]
-    assert none["tone"] == "hint"
+    assert (none["tone"], none["text"]) == ("hint", "No run has finished yet: the report comes with the first.")
+    assert report("ab", "html")[0][0]["text"] == none["text"]
     assert look("ab", seen) == [gr.skip()] * 4
 
 
@@ -107,4 +108,16 @@ def test_an_experiment_that_cannot_begin_is_not_kept(run_root: Path) -> None:
     [said], picker = queue(None, "ab", "quick", "data.source=no-such-data", "optim.schedule=cosine", "1", False)
     assert said["text"].startswith("No data 'no-such-data' was found.") and picker == gr.skip()
     assert experiment_names() == []
-    assert "There is no experiment" in stop(None, None)[0]["text"]
+
+
+def test_another_choice_clears_what_was_said_of_the_last_one() -> None:
+    with gr.Blocks() as page, gr.Tab() as tab:
+        build_experiments_fold(gr.Timer(active=False), tab)
+    [forget] = [fn for fn in page.fns.values() if "change" in dict(fn.targets).values()]
+    assert [page.blocks[block].elem_id for block, _ in forget.targets] == ["experiment-picker"]
+    assert [output.elem_id for output in forget.outputs] == ["experiment-message"]
+
+
+def test_without_a_choice_every_button_asks_for_one() -> None:
+    said = [go_on(None, None), stop(None, ""), report(None, "html")[0]]
+    assert [each["text"] for [each] in said] == ["Choose an experiment above."] * 3
