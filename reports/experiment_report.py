@@ -111,7 +111,7 @@ def tables(result: Result) -> list[Table]:
     """Is it worth it, metrics, what training took, what differs."""
     metrics, fields = _metric_names(result), list(result.variants[0].fields)
     heads = {
-        "worth_it": [_head(name) for name in ("gain", "p", "time", "memory", "worth_it")],
+        "worth_it": [_head(name) for name in ("worth_it", "gain", "p", "time", "memory")],
         "metrics": [_head("seeds"), *(translate(f"metrics.{name}", name) for name in metrics)],
         "cost": [_head(name) for name in ("seconds", "megabytes", "speed")],
         "fields": fields,
@@ -139,7 +139,7 @@ def _worth_it(variant: Variant) -> list[str]:
     p = "" if corrected is None else "< 0.001" if corrected < 0.001 else f"{corrected:.3f}"
     names = ("seconds", "memory_bytes")
     costs = [f"\N{MULTIPLICATION SIGN}{ratios[name]:.2f}" if name in ratios else "" for name in names]
-    return [_points(gain.mean) if gain else "", p, *costs, say(f"experiment.verdicts.{variant.verdict}")]
+    return [say(f"experiment.verdicts.{variant.verdict}"), _points(gain.mean) if gain else "", p, *costs]
 
 
 def _points(gain: Estimate) -> str:
@@ -181,7 +181,7 @@ def _html_table(table: Table) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     body = "".join(row(cells, "td") for cells in table.rows)
-    return f"<h2>{escape(table.title)}</h2><table>{row(table.heads, 'th')}{body}</table>"
+    return f"<h2>{escape(table.title)}</h2><div><table>{row(table.heads, 'th')}{body}</table></div>"
 
 
 # The plot, small enough to stand in the file as it is

@@ -72,7 +72,7 @@ def test_finished_runs_are_compared_and_the_report_is_a_file(trained_root: Path,
     save_experiment(experiment)
     _, [told, _], [worth, *_], _ = look("ab", None)
     assert "All 2 runs are finished." in told["text"]
-    assert worth["rows"][0][-1] == "what the others are compared with"
+    assert worth["rows"][0][1] == "what the others are compared with"
     for kind, begins in (("html", "<!doctype html>"), ("md", "# Experiment ab"), ("csv", "variant,")):
         said, button = report("ab", kind)
         assert said == [] and Path(button.value["path"]).read_text(encoding="utf-8").startswith(begins)
