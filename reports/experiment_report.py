@@ -112,7 +112,7 @@ def tables(result: Result) -> list[Table]:
     metrics, fields = _metric_names(result), list(result.variants[0].fields)
     heads = {
         "worth_it": [_head(name) for name in ("worth_it", "gain", "p", "time", "memory")],
-        "metrics": [_head("seeds"), *(translate(f"metrics.{name}", name) for name in metrics)],
+        "metrics": [_head("seeds"), *(_metric_head(name, metrics) for name in metrics)],
         "cost": [_head(name) for name in ("seconds", "megabytes", "speed")],
         "fields": fields,
     }
@@ -131,6 +131,14 @@ def tables(result: Result) -> list[Table]:
 
 def _head(name: str) -> str:
     return say(f"experiment.heads.{name}")
+
+
+def _metric_head(name: str, metrics: Sequence[str]) -> str:
+    """With the labels whose it is, as `compute_metrics` has it: of two labels the second, of more the mean."""
+    words = translate(f"metrics.{name}", name)
+    if name not in ("precision", "recall", "f1"):
+        return words
+    return say("experiment.of_second" if "f1" in metrics else "experiment.of_all", metric=words)
 
 
 def _worth_it(variant: Variant) -> list[str]:

@@ -180,7 +180,7 @@ def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
     result = _result(experiment, standings(experiment))
     target = download_folder() / f"{result.name}.{kind}"
     target.write_text(KINDS[kind](result), encoding="utf-8", newline="")
-    return [], gr.DownloadButton(target.name, value=str(target), visible=True)
+    return [], gr.DownloadButton(say("sweeps.download", name=target.name), value=str(target), visible=True)
 
 
 def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
@@ -226,5 +226,5 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
     begin.click(queue, [name, base, common, changes, seeds, test], [begun, picker], **quiet).then(**looked)
     again.click(go_on, picker, message, **quiet).then(**looked)
     end.click(stop, picker, message, **quiet).then(**looked)
-    picker.change(lambda: [], None, message, **quiet)
+    gr.on([picker.change, kind.change], lambda: ([], gr.update(visible=False)), None, [message, download], **quiet)
     make.click(report, [picker, kind], [message, download], **quiet)

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,17 @@ def test_all_tables_have_a_row_per_change_and_a_cell_per_head(result: Result) ->
     assert found["What training took: mean over seeds"].rows[1] == ["long", "90", "300", "200"]
     metrics = found["Metrics: mean ± standard deviation over seeds"].rows[1]
     assert metrics[:4] == ["long", "2", "0.199 ± 0.000", "0.950 ± 0.000"]
+    heads = found["Metrics: mean ± standard deviation over seeds"].heads
+    assert {"F1 of the 2nd label", "precision of the 2nd label", "recall of the 2nd label"} < set(heads)
+    assert "calibration error (ECE)" in heads
     assert found["What differs"].heads == ["change", "optim.epochs", "stop.patience"]
+
+
+def test_of_more_than_two_labels_precision_and_recall_are_means(result: Result) -> None:
+    first = result.variants[0]
+    three = replace(first, metrics={name: spread for name, spread in first.metrics.items() if name != "f1"})
+    [heads] = [table.heads for table in tables(replace(result, variants=[three])) if table.title.startswith("Metrics")]
+    assert {"macro precision", "macro recall"} < set(heads)
 
 
 def test_html_needs_no_other_file_and_takes_no_name_for_markup(result: Result) -> None:

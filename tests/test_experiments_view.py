@@ -75,7 +75,8 @@ def test_finished_runs_are_compared_and_the_report_is_a_file(trained_root: Path,
     assert worth["rows"][0][1] == "what the others are compared with"
     for kind, begins in (("html", "<!doctype html>"), ("md", "# Experiment ab"), ("csv", "variant,")):
         said, button = report("ab", kind)
-        assert said == [] and Path(button.value["path"]).read_text(encoding="utf-8").startswith(begins)
+        assert said == [] and button.label == f"Download ab.{kind}"
+        assert Path(button.value["path"]).read_text(encoding="utf-8").startswith(begins)
 
 
 def load_config(root: Path) -> dict[str, Any]:
@@ -114,8 +115,9 @@ def test_another_choice_clears_what_was_said_of_the_last_one() -> None:
     with gr.Blocks() as page, gr.Tab() as tab:
         build_experiments_fold(gr.Timer(active=False), tab)
     [forget] = [fn for fn in page.fns.values() if "change" in dict(fn.targets).values()]
-    assert [page.blocks[block].elem_id for block, _ in forget.targets] == ["experiment-picker"]
-    assert [output.elem_id for output in forget.outputs] == ["experiment-message"]
+    assert [page.blocks[block].elem_id for block, _ in forget.targets] == ["experiment-picker", "experiment-kind"]
+    assert [output.elem_id for output in forget.outputs] == ["experiment-message", "experiment-download"]
+    assert forget.fn() == ([], gr.update(visible=False))
 
 
 def test_without_a_choice_every_button_asks_for_one() -> None:
