@@ -13,6 +13,8 @@ from pipeline.catalog import load_run
 from pipeline.exceptions import ConfigError
 from pipeline.experiments import Experiment, experiment_names, members_of, save_experiment
 from pipeline.runs import write_json
+from pipeline.sources import find_data
+from reports.words import say
 from tabs.experiments_view import build_experiments_fold, experiment_of, go_on, look, queue, report, stop
 
 
@@ -118,6 +120,13 @@ def test_another_choice_clears_what_was_said_of_the_last_one() -> None:
     assert [page.blocks[block].elem_id for block, _ in forget.targets] == ["experiment-picker", "experiment-kind"]
     assert [output.elem_id for output in forget.outputs] == ["experiment-message", "experiment-download"]
     assert forget.fn() == ([], gr.update(visible=False))
+
+
+def test_the_form_says_where_fields_are_listed_and_its_example_is_one_that_can_be_queued(run_root: Path) -> None:
+    example, _, fields = say("sweeps.common_help").partition("such as ")[2].partition(". ")
+    assert fields == "All fields: `python -m pipeline fields`"
+    found = experiment_of("ab", "quick", example, "optim.schedule=cosine", "", False)
+    assert find_data(members_of(found)[0].config.data.source).kind == "bundled"
 
 
 def test_without_a_choice_every_button_asks_for_one() -> None:
