@@ -78,8 +78,9 @@ class AugmentConfig(Part):
     steps: str = Field(
         "",
         description="Ways to change a copy of a training example, with commas between: delete, swap, insert, synonym, "
-        "characters, sentences, typos, back_translation; and, for the labels negative and positive alone, antonym and "
-        "contrast, which make new labels. For English texts. Empty: no copies.",
+        "characters, sentences, typos, back_translation; and, for the labels negative and positive alone, with new "
+        "labels: antonym (praise and blame by their opposites) and contrast (short texts joined by but or although, or "
+        "with a not put in, where that makes a sentence). For English texts. Empty: no copies.",
     )
     share: float = Field(
         0.5, gt=0, le=1,

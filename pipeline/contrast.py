@@ -45,7 +45,11 @@ _CLAUSE = re.compile(
     r"|(?:it|that|there|he|she) ?['’]s\b|(?:i|you|we|they) ?['’](?:m|re|ve)\b",
     re.IGNORECASE,
 )
-_THING = re.compile(rf"an? (?!.*(?: {_VERB}|['’](?:s|re|m|ve|d|ll)\b))", re.IGNORECASE)
+# A word in -ed before an article or "my" is its verb: "a mechanic handed back my keys" is no thing.
+_THING = re.compile(
+    rf"an? (?!.*(?: {_VERB}|['’](?:s|re|m|ve|d|ll)\b|\w+ed (?:\w+ )?(?:an?|the|my|our|your|his|her|their|its)\b))",
+    re.IGNORECASE,
+)
 _BESIDES = frozenset("and very really so quite truly deeply utterly totally completely simply consistently".split())
 _ADJECTIVE = re.compile(
     r".*(?:ing|ed|ful|ive|ous|al|ic|able|ible|less|[ei]ent|[gt]ant|(?<!l)(?<!it)y|(?:love|live|ug|sil|friend)ly)"

@@ -28,7 +28,9 @@ def parameter_groups(model: torch.nn.Module, config: OptimConfig) -> list[dict[s
     *encoder, head = blocks
     groups = []
     for (rate, _), run in groupby([*reversed(encoder), head], lambda block: (rates[block], block == head)):
-        names = list(run)
+        names = [name for name in run if any(weight.requires_grad for weight in blocks[name].values())]
+        if not names:       # all frozen
+            continue
         parameters = [parameter for name in names for parameter in blocks[name].values()]
         called = " of " + (names[0] if len(names) == 1 else f"{names[-1]}-{names[0]}")
         groups += [{**group, "lr": rate} for group in _by_decay(parameters, config.weight_decay, called)]

@@ -35,6 +35,7 @@ def test_a_short_clause_a_thing_and_a_description_can_be_joined(text: str, polar
     ("is it great ?", "asks"),
     ("great acting in a film", "is neither"),
     ("triumphs", "is neither"),
+    ("a great man handed back my keys", "is neither"),
     ("the film is great " + "and long " * 10, "is long"),
     ("...", "has no word"),
 ])

@@ -149,6 +149,8 @@ def test_blocks_that_are_frozen_make_no_group() -> None:
     freeze(model, ModelConfig(freeze="embeddings,1"))
     groups = parameter_groups(model, OptimConfig(layer_decay=0.5))
     assert [group["name"].split(" of ")[1] for group in groups] == ["layer.0", "layer.0", "head", "head"]
+    alike = parameter_groups(model, OptimConfig(head_multiplier=10))       # all of the encoder at one rate
+    assert [group["name"].split(" of ")[1] for group in alike] == ["layer.0", "layer.0", "head", "head"]
 
 
 def test_a_rate_for_a_layer_that_is_not_there_is_refused() -> None:

@@ -32,8 +32,8 @@ def test_a_preset_that_can_run_here_starts_with_its_own_values_and_its_note() ->
 def test_a_model_that_cannot_be_had_is_replaced_in_the_form_and_told() -> None:
     assert said("frozen")[1:] == [
         "bert-base-uncased, ag_news: not on this machine, and the Hub is out of reach. The form starts with what is "
-        "here instead: Base model all-MiniLM-L6-v2 (else bert-base-uncased), Freeze top-1 (else top-3), Data starter "
-        "(else ag_news). Figures of a report do not hold for it."
+        "here instead: Base model all-MiniLM-L6-v2 (instead of bert-base-uncased), Freeze top-1 (instead of top-3), "
+        "Data starter (instead of ag_news). Figures in the preset's note do not hold for it."
     ]
     values = start_from("frozen", "full")[1]
     assert (values["model.base"], values["model.freeze"]) == ("all-MiniLM-L6-v2", "top-1")
@@ -46,8 +46,10 @@ def test_a_preset_is_as_it_is_where_the_hub_answers(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("budget, sentence", [
-    ("quick", "Within the budget: Epochs 2 (else 3), Limit 2000 (else none), Max length 64 (else 128)."),
-    ("low-memory", "Within the budget: Micro batch tokens 1024 (else 8192), Gradient checkpointing yes (else no)."),
+    ("quick", "Within the budget: Epochs 2 (instead of 3), Limit 2000 (instead of none), Max length 64 (instead of "
+              "128)."),
+    ("low-memory", "Within the budget: Micro batch tokens 1024 (instead of 8192), Gradient checkpointing yes (instead "
+                   "of no)."),
 ])
 def test_what_a_budget_changes_is_told(budget: str, sentence: str) -> None:
     assert said("sst2", budget)[1] == sentence

@@ -166,7 +166,7 @@ def test_the_button_calibrates_a_run_and_undoes_it(runs: list[Run], sharp_model:
     shown = told(after[3 + NUM_CHARTS])
     found = read_calibration(runs[1])
     assert found is not None
-    assert "Calibrated on validation, n = 24: " in shown and f"loss {found.nll_before:.3f} before, " in shown
+    assert "Calibrated on validation, n = 24, " in shown and f"loss {found.nll_before:.3f} before, " in shown
     assert list(calibrate_run(None, "two"))[-1] == []
     assert read_calibration(runs[1]) is None
     assert "Calibrated" not in told(look(["two"], "step", 0.9, "two", after[-1])[3 + NUM_CHARTS])      # not a skip

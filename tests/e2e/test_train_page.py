@@ -292,7 +292,7 @@ def test_a_preset_starts_from_what_can_be_had_here_within_the_budget(page: Page,
     expect(page.locator("#preset-note")).to_contain_text("not on this machine, and the Hub is out of reach")
     expect(page.locator("#train-base input")).to_have_value("all-MiniLM-L6-v2")
     choose(page, "train-budget", "quick")
-    expect(page.locator("#preset-note")).to_contain_text("Within the budget: Epochs 2 (else 3)")
+    expect(page.locator("#preset-note")).to_contain_text("Within the budget: Epochs 2 (instead of 3)")
     command = page.locator("#train-command")
     expect(command).to_contain_text("--preset frozen --budget quick --set")
     expect(command).to_contain_text("model.base=all-MiniLM-L6-v2")
