@@ -13,16 +13,17 @@ from pipeline.config import differing_fields, field_value
 from pipeline.exceptions import RunError
 from pipeline.experiments import Experiment, Member, members_of
 from pipeline.metrics import compute_metrics
+from pipeline.models import temperature_of
 from pipeline.predictions import Predictions, predictions_path, read_predictions
 from pipeline.runs import Run
-from pipeline.sweeping import standings
+from pipeline.sweeping import is_swept, standings
 
 SIGNIFICANT = 0.05
 ABOUT_THE_SAME = 1.25       # times the cost: the same run takes as much longer on a busy machine
 
 Verdict = Literal[
     "baseline", "gain", "gain_dearer", "gain_of_one_seed", "loss",
-    "noise", "noise_dearer", "noise_cheaper", "not_compared",
+    "noise", "noise_dearer", "noise_cheaper", "not_compared", "unfinished",
 ]
 
 
@@ -52,7 +53,7 @@ class Gain:
     by_seed: dict[int, float]       # of the seeds that both have finished
     mean: Estimate
     p_value: float                  # McNemar's of one seed; of several, a paired bootstrap's over the examples
-    corrected: float                # for all variants of the experiment, by Holm
+    corrected: float | None         # for all variants of the experiment, by Holm; None until all runs are done
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class _Records:
     def predictions(self, variant: str) -> dict[int, Predictions]:
         """By seed, of the runs that have finished."""
         runs = {each.seed: self.finished[each.run] for each in self.members[variant] if each.run in self.finished}
-        paths = {seed: predictions_path(run, self.split) for seed, run in runs.items()}
-        return {seed: read_predictions(path) for seed, path in paths.items() if path.exists()}
+        have = {seed: run for seed, run in runs.items() if predictions_path(run, self.split).exists()}
+        return {seed: _as_trained(run, self.split) for seed, run in have.items()}
 
 
 def measure(experiment: Experiment) -> Result:
@@ -106,7 +107,24 @@ def measure(experiment: Experiment) -> Result:
     first = next(iter(records.members))
     beside = records.predictions(first)     # in memory all the time; of the others one variant at a time
     variants = [_variant(name, records, None if name == first else beside) for name in records.members]
-    return Result(experiment.name, experiment.note, records.split, _judged(variants))
+    judged = _judged(variants, _is_done(experiment, records.states))
+    return Result(experiment.name, experiment.note, records.split, judged)
+
+
+def _is_done(experiment: Experiment, states: dict[str, str]) -> bool:
+    """Nothing will change by itself: every run has finished or failed, or goes on from one that failed."""
+    failed: set[str] = set()
+    for member in members_of(experiment):
+        if states[member.run] == "failed" or (states[member.run] == "pending" and member.base_run in failed):
+            failed.add(member.run)
+    done = all(state == "finished" or name in failed for name, state in states.items())
+    return done and not is_swept(experiment.name)       # it may still evaluate the last one on test
+
+
+def _as_trained(run: Run, split: str) -> Predictions:
+    """By its weights alone: a temperature is given to some runs, and after the experiment."""
+    found = read_predictions(predictions_path(run, split))
+    return replace(found, logits=found.logits * temperature_of(run.best_folder))
 
 
 def _records(experiment: Experiment) -> _Records:
@@ -188,7 +206,7 @@ def _gain(first: dict[int, Predictions], other: dict[int, Predictions]) -> tuple
     except RunError as exception:
         return None, str(exception)
     by_seed = {seed: float(other_right[seed].mean() - right[seed].mean()) for seed in seeds}
-    return Gain(len(right[seeds[0]]), by_seed, mean, p_value, p_value), None
+    return Gain(len(right[seeds[0]]), by_seed, mean, p_value, None), None
 
 
 def _right(first: Predictions, other: Predictions) -> np.ndarray:
@@ -197,14 +215,16 @@ def _right(first: Predictions, other: Predictions) -> np.ndarray:
     return right
 
 
-def _judged(variants: list[Variant]) -> list[Variant]:
+def _judged(variants: list[Variant], is_done: bool) -> list[Variant]:
+    """Before all is done nothing is: a verdict on the first seeds may not be that on all."""
     gains = [variant.gain for variant in variants if variant.gain]
-    corrected = iter(holm(np.array([gain.p_value for gain in gains])).tolist())
+    corrected = iter(holm(np.array([gain.p_value for gain in gains])).tolist() if is_done else [None] * len(gains))
     judged = []
     for variant in variants:
         gain = replace(variant.gain, corrected=next(corrected)) if variant.gain else None
         ratios = _ratios(variants[0].cost, variant.cost)
-        judged.append(replace(variant, gain=gain, cost_ratios=ratios, verdict=_verdict(gain, ratios)))
+        verdict = _verdict(gain, ratios) if is_done else "unfinished"
+        judged.append(replace(variant, gain=gain, cost_ratios=ratios, verdict=verdict))
     judged[0] = replace(judged[0], verdict="baseline")
     return judged
 
@@ -221,7 +241,7 @@ def _verdict(gain: Gain | None, ratios: dict[str, float]) -> Verdict:
 
     Two runs of one seed are near twins: what one gains over the other on these examples may be the seed's alone.
     """
-    if gain is None:
+    if gain is None or gain.corrected is None:
         return "not_compared"
     dearer = max(ratios.values(), default=1.0) > ABOUT_THE_SAME
     cheaper = not dearer and min(ratios.values(), default=1.0) < 1 / ABOUT_THE_SAME

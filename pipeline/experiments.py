@@ -1,6 +1,6 @@
 """Which runs make an experiment? A base, named changes of its fields, seeds: read from a file that a person can write.
 
-    {"name": "ablation", "base": "quick", "set": {"data.source": "sst2"}, "seeds": [1, 2, 3], "test": true,
+    {"name": "ablation", "base": "quick", "set": {"data.source": "starter"}, "seeds": [1, 2, 3], "test": true,
      "changes": {"slow": {"optim.learning_rate": 1e-5}, "cosine": {"optim.schedule": "cosine"}}}
 """
 

@@ -17,11 +17,13 @@ from filelock import FileLock, Timeout
 from pipeline import jobs
 from pipeline.catalog import create_run, load_run, run_names
 from pipeline.config import differing_fields, field_value
-from pipeline.exceptions import RunError, WorkbenchError
+from pipeline.exceptions import ConfigError, RunError, WorkbenchError
 from pipeline.experiments import Experiment, Member, experiments_root, members_of, save_experiment
 from pipeline.jobs import start_command, start_detached
 from pipeline.predictions import current_test_path, predictions_path
 from pipeline.runs import LOCK_WAIT_SECONDS, Run, is_held
+from pipeline.sources import find_data, find_model, is_only_on_hub
+from pipeline.stand_ins import hub_answers
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def sweep(experiment: Experiment, asked_to_stop: threading.Event, again: bool = 
     What is finished is left as it is, what was interrupted or stopped is resumed, what failed is told, and resumed only
     if `again`. A member that some process is carrying out already is waited for.
     Raises: ConfigError as `members_of`; RunError when a member's run is there with another config, or another process
-        sweeps the experiment.
+        sweeps the experiment; DataError, ModelError or ConfigError when a source or base model cannot be found.
     """
     members = _checked(experiment)
     try:
@@ -85,7 +87,25 @@ def _checked(experiment: Experiment) -> list[Member]:
     members = members_of(experiment)
     for member in members:
         _refuse_other_config(member)
+    _refuse_what_is_lacking([member for member in members if _run(member.run) is None])
     return members
+
+
+def _refuse_what_is_lacking(members: list[Member]) -> None:
+    """Else all of them would fail, one after the other. Nothing is loaded: what else is wrong shows in a run."""
+    data = dict.fromkeys(member.config.data.source for member in members)
+    models = dict.fromkeys(member.config.model.base for member in members if not member.base_run)
+    for name in data:
+        find_data(name)
+    for name in models:
+        find_model(name)
+    lacking = [name for name in data if is_only_on_hub(name, "dataset")]
+    lacking += [name for name in models if is_only_on_hub(name, "model")]
+    if lacking and not hub_answers():
+        raise ConfigError(
+            f"The experiment needs {', '.join(lacking)} from the Hub, which is out of reach. Name others, or, while "
+            f"there is a network, type: python -m pipeline fetch {' '.join(lacking)}"
+        )
 
 
 def _refuse_other_config(member: Member) -> None:

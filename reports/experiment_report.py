@@ -90,21 +90,29 @@ def sentences(result: Result) -> list[str]:
     told = [result.note] if result.note else []
     if sizes := [variant.gain.n for variant in others if variant.gain]:     # all of the same examples
         told.append(say("experiment.measured", split=result.split, n=f"{sizes[0]:,}", first=first.name))
-        told.append(say("experiment.how"))
+        told += [say("experiment.how"), say("experiment.covers")]
+        told += [say("experiment.on_test")] if result.split == "test" else []
     for variant in result.variants:
-        if variant.reason:
+        if variant.reason and variant.verdict == "not_compared":
             told.append(say("experiment.not_compared", name=variant.name, reason=variant.reason))
-        for run, state in variant.unfinished.items():
-            told.append(say("experiment.unfinished", run=run, state=say(f"states.{state}")))
-    return told
+    return told + _missing(result)
+
+
+def _missing(result: Result) -> list[str]:
+    missing = {run: state for variant in result.variants for run, state in variant.unfinished.items()}
+    total = len(missing) + sum(len(variant.runs) for variant in result.variants)
+    runs = say("page.comma").join(
+        say("experiment.run_in_state", run=run, state=say(f"states.{state}")) for run, state in missing.items()
+    )
+    return [say("experiment.unfinished", n=len(missing), total=total, runs=runs)] if missing else []
 
 
 def tables(result: Result) -> list[Table]:
     """Is it worth it, metrics, what training took, what differs."""
     metrics, fields = _metric_names(result), list(result.variants[0].fields)
     heads = {
-        "worth_it": [_head(name) for name in ("gain", "p", "time", "memory", "worth_it")],
-        "metrics": [_head("seeds"), *(translate(f"metrics.{name}", name) for name in metrics)],
+        "worth_it": [_head(name) for name in ("worth_it", "gain", "p", "time", "memory")],
+        "metrics": [_head("seeds"), *(_metric_head(name, metrics) for name in metrics)],
         "cost": [_head(name) for name in ("seconds", "megabytes", "speed")],
         "fields": fields,
     }
@@ -125,12 +133,21 @@ def _head(name: str) -> str:
     return say(f"experiment.heads.{name}")
 
 
+def _metric_head(name: str, metrics: Sequence[str]) -> str:
+    """With the labels whose it is, as `compute_metrics` has it: of two labels the second, of more the mean."""
+    words = translate(f"metrics.{name}", name)
+    if name not in ("precision", "recall", "f1"):
+        return words
+    return say("experiment.of_second" if "f1" in metrics else "experiment.of_all", metric=words)
+
+
 def _worth_it(variant: Variant) -> list[str]:
     gain, ratios = variant.gain, variant.cost_ratios
-    p = "" if gain is None else "< 0.001" if gain.corrected < 0.001 else f"{gain.corrected:.3f}"
+    corrected = gain.corrected if gain else None
+    p = "" if corrected is None else "< 0.001" if corrected < 0.001 else f"{corrected:.3f}"
     names = ("seconds", "memory_bytes")
     costs = [f"\N{MULTIPLICATION SIGN}{ratios[name]:.2f}" if name in ratios else "" for name in names]
-    return [_points(gain.mean) if gain else "", p, *costs, say(f"experiment.verdicts.{variant.verdict}")]
+    return [say(f"experiment.verdicts.{variant.verdict}"), _points(gain.mean) if gain else "", p, *costs]
 
 
 def _points(gain: Estimate) -> str:
@@ -172,7 +189,7 @@ def _html_table(table: Table) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     body = "".join(row(cells, "td") for cells in table.rows)
-    return f"<h2>{escape(table.title)}</h2><table>{row(table.heads, 'th')}{body}</table>"
+    return f"<h2>{escape(table.title)}</h2><div><table>{row(table.heads, 'th')}{body}</table></div>"
 
 
 # The plot, small enough to stand in the file as it is

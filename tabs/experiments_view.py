@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from analysis.experiment import measure
+from analysis.experiment import Result, measure
 from pipeline.config import FIELDS, preset_names
 from pipeline.exceptions import ConfigError, RunError, WorkbenchError
-from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of, save_experiment
+from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
 from reports.experiment_report import KINDS, sentences, tables
 from reports.words import say
@@ -49,7 +49,7 @@ def look(name: str | None, seen: Any) -> list[Any]:
         now = [names, shown, is_swept(shown), list(map(str, stands))]
         if now == seen:
             return [gr.skip()] * 4
-        return [picker, standing_blocks(experiment, stands), _result_blocks(experiment), now]
+        return [picker, standing_blocks(experiment, stands), _result_blocks(experiment, stands), now]
     except WorkbenchError as exception:
         return [picker, [problem(exception)], [], [names, shown]]
 
@@ -71,13 +71,19 @@ def standing_blocks(experiment: Experiment, stands: list[Standing]) -> list[Bloc
     return [told, table(say("sweeps.runs"), heads, rows)]
 
 
-def _result_blocks(experiment: Experiment) -> list[Block]:
+def _result_blocks(experiment: Experiment, stands: list[Standing]) -> list[Block]:
     try:
-        result = measure(experiment)
+        result = _result(experiment, stands)
     except RunError as exception:       # none has finished
         return [text(str(exception), "hint")]
     blocks = [_block_of(each.title, each.heads, each.rows) for each in tables(result)]
     return [*blocks, *(text(sentence, "note") for sentence in sentences(result))]
+
+
+def _result(experiment: Experiment, stands: list[Standing]) -> Result:
+    if all(each.state != "finished" for each in stands):
+        raise RunError(say("sweeps.no_result"))
+    return measure(experiment)
 
 
 def _block_of(title: str, heads: list[str], rows: list[list[str]]) -> Block:
@@ -144,31 +150,37 @@ def queue(
     experiment = experiment_of(name, base, common, changes, seeds, test)
     if experiment.name in experiment_names():
         raise ConfigError(say("sweeps.taken", name=experiment.name))
-    save_experiment(experiment)
-    start_sweep(experiment)
+    start_sweep(experiment)             # keeps it, once it is known that it can begin
     n = count(len(members_of(experiment)))
     return [text(say("sweeps.begun", n=n), "note")], gr.Dropdown(choices=experiment_names(), value=experiment.name)
 
 
+def _chosen(name: str | None) -> Experiment:
+    if not name:
+        raise ConfigError(say("sweeps.none_chosen"))
+    return load_experiment(name)
+
+
 @owner_only(...)
 def go_on(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
-    start_sweep(load_experiment(name or ""), again=True)
+    start_sweep(_chosen(name), again=True)
     return [text(say("sweeps.goes_on"), "note")]
 
 
 @owner_only(...)
 def stop(profile: gr.OAuthProfile | None, name: str | None) -> list[Block]:
-    stop_sweep(load_experiment(name or "").name)
+    stop_sweep(_chosen(name).name)
     return [text(say("sweeps.stopped"), "note")]
 
 
 @telling(..., gr.update(visible=False))
 def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
     """The report as a file for the browser to fetch."""
-    result = measure(load_experiment(name or ""))
+    experiment = _chosen(name)
+    result = _result(experiment, standings(experiment))
     target = download_folder() / f"{result.name}.{kind}"
     target.write_text(KINDS[kind](result), encoding="utf-8", newline="")
-    return [], gr.DownloadButton(target.name, value=str(target), visible=True)
+    return [], gr.DownloadButton(say("sweeps.download", name=target.name), value=str(target), visible=True)
 
 
 def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
@@ -214,4 +226,5 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
     begin.click(queue, [name, base, common, changes, seeds, test], [begun, picker], **quiet).then(**looked)
     again.click(go_on, picker, message, **quiet).then(**looked)
     end.click(stop, picker, message, **quiet).then(**looked)
+    gr.on([picker.change, kind.change], lambda: ([], gr.update(visible=False)), None, [message, download], **quiet)
     make.click(report, [picker, kind], [message, download], **quiet)

@@ -9,10 +9,12 @@ import pytest
 from scipy.stats import binomtest
 
 from analysis.experiment import Cost, Spread, measure
+from pipeline import sweeping
 from pipeline.catalog import create_run
 from pipeline.exceptions import RunError
 from pipeline.experiments import Experiment, members_of
-from pipeline.runs import Status
+from pipeline.models import CALIBRATION_FILE
+from pipeline.runs import Status, write_json
 from tests.command import analysis
 from tests.measured_runs import ablation, write_run
 
@@ -74,6 +76,15 @@ def test_figures_are_means_over_seeds_with_their_spread(run_root: Path) -> None:
     assert 0 < other.gain.mean.low < other.gain.mean.value < other.gain.mean.high
 
 
+def test_a_run_calibrated_afterwards_changes_no_figure(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long=LONG)
+    runs = [write_run(member, 50) for member in members_of(experiment)]
+    before = measure(experiment)
+    runs[0].best_folder.mkdir()
+    write_json(runs[0].best_folder / CALIBRATION_FILE, {"temperature": 4.0})
+    assert measure(experiment) == before
+
+
 def test_a_gain_that_one_seed_does_not_have_is_noise(run_root: Path) -> None:
     experiment = ablation(seeds=2, long=LONG)
     for member in members_of(experiment):
@@ -89,13 +100,36 @@ def test_seeds_that_are_missing_are_told_and_only_those_of_both_are_compared(run
     for member in members_of(experiment):
         if (member.variant, member.seed) in [("baseline", 1), ("baseline", 2), ("long", 2)]:
             write_run(member, 50 - member.seed)
-    create_run(members_of(experiment)[1].config).write_status(Status(state="failed"))
+        elif member.variant != "baseline":
+            create_run(member.config).write_status(Status(state="failed"))
     _, long, fast = measure(experiment).variants
     assert long.unfinished == {"ablation-long-s1": "failed"} and long.gain is not None
     assert list(long.gain.by_seed) == [2]
     assert (fast.runs, fast.metrics, fast.cost, fast.verdict) == ([], {}, None, "not_compared")
     assert fast.reason == "No seed has predictions of both."
-    assert set(fast.unfinished.values()) == {"pending"}
+    assert set(fast.unfinished.values()) == {"failed"}
+
+
+def test_there_is_no_verdict_before_all_runs_are_done(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long=LONG)
+    *early, last = members_of(experiment)
+    for member in early:
+        write_run(member, 80 if member.variant == "long" else 50)
+    _, long = measure(experiment).variants
+    assert long.gain is not None and long.gain.mean.value < 0
+    assert (long.verdict, long.gain.corrected) == ("unfinished", None)
+    write_run(last, 50)
+    with sweeping._lock("ablation"):        # it may still evaluate the last run on test
+        assert verdicts(experiment)["long"] == "unfinished"
+    assert verdicts(experiment)["long"] == "noise"
+
+
+def test_a_run_that_cannot_begin_because_its_base_failed_is_not_waited_for(run_root: Path) -> None:
+    experiment = ablation(first={"data.source": "imdb"}, second={"model.base": "first"}, third={"model.base": "second"})
+    base, first, *_ = members_of(experiment)
+    write_run(base, 50)
+    create_run(first.config).write_status(Status(state="failed"))
+    assert [*verdicts(experiment).values()] == ["baseline", "not_compared", "not_compared", "not_compared"]
 
 
 def test_test_is_told_where_every_run_has_it_and_validation_otherwise(run_root: Path) -> None:

@@ -6,14 +6,18 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from analysis.experiment import Result, measure
+from pipeline.catalog import create_run
 from pipeline.experiments import Experiment, members_of
+from pipeline.predictions import predictions_path
+from pipeline.runs import Status
 from reports.__main__ import app as reports_app
-from reports.experiment_report import csv_of_result, html_of, markdown_of, tables
+from reports.experiment_report import csv_of_result, html_of, markdown_of, sentences, tables
 from tests.command import volta
 from tests.measured_runs import ablation, write_run
 
@@ -22,11 +26,13 @@ HOSTILE = "<b>|bold|</b>"
 
 @pytest.fixture
 def result(run_root: Path) -> Result:
-    """A gain of 7 points at half as much again of the time, a change that does nothing, one that is not begun."""
+    """A gain of 7 points at half as much again of the time, a change that does nothing, one that failed."""
     long, late = {"optim.epochs": 9}, {"optim.epochs": 5}
     experiment = ablation(seeds=2, **{"long": long, HOSTILE: {"stop.patience": 2}, "late": late})
     for member in members_of(experiment):
-        if member.variant != "late":
+        if member.variant == "late":
+            create_run(member.config).write_status(Status(state="failed"))
+        else:
             write_run(member, 20 if member.variant == "long" else 50, 90.0 if member.variant == "long" else 60.0)
     return measure(experiment)
 
@@ -39,14 +45,36 @@ def test_markdown_is_aligned_and_says_what_is_worth_it(result: Result) -> None:
     table = lines[start : start + 6]
     assert len({len(line) for line in table}) == 1
     assert [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table if "---" not in line] == [
-        ["change", "gain", "p", "time", "memory", "worth it?"],
-        ["baseline", "", "", "×1.00", "×1.00", "what the others are compared with"],
-        ["long", "+7.5 (+5.0 to +10.1)", "< 0.001", "×1.50", "×1.00", "better, and costs more"],
-        [r"<b>\|bold\|</b>", "+0.0 (+0.0 to +0.0)", "1.000", "×1.00", "×1.00", "not distinguishable from noise"],
-        ["late", "", "", "", "", "not compared"],
+        ["change", "worth it?", "gain", "p", "time", "memory"],
+        ["baseline", "what the others are compared with", "", "", "×1.00", "×1.00"],
+        ["long", "better, and costs more", "+7.5 (+5.0 to +10.1)", "< 0.001", "×1.50", "×1.00"],
+        [r"<b>\|bold\|</b>", "not distinguishable from noise", "+0.0 (+0.0 to +0.0)", "1.000", "×1.00", "×1.00"],
+        ["late", "not compared", "", "", "", ""],
     ]
     assert "late is not compared: No seed has predictions of both." in lines
-    assert "ablation-late-s1 is missing: not begun." in lines
+    assert "2 of 8 runs are missing: ablation-late-s1 (failed), ablation-late-s2 (failed)." in lines
+
+
+def test_while_runs_are_missing_there_is_no_verdict_and_no_p(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long={"optim.epochs": 9}, late={"optim.epochs": 5})
+    for member in members_of(experiment)[:2]:
+        write_run(member, 20 if member.variant == "long" else 50)
+    [worth_it, *_] = tables(result := measure(experiment))
+    said = "not all runs have finished"
+    assert [(row[1], row[3]) for row in worth_it.rows[1:]] == [(said, ""), (said, "")]
+    assert worth_it.rows[1][2].startswith("+7.5") and not any("not compared" in each for each in sentences(result))
+
+
+def test_how_far_it_can_be_trusted_is_told_and_on_test_what_that_is_for(run_root: Path) -> None:
+    experiment = ablation(seeds=2, long={"optim.epochs": 9})
+    runs = [write_run(member, 50, splits=("validation", "test")) for member in members_of(experiment)]
+    told = " ".join(sentences(measure(experiment)))
+    assert "The interval and p are over the examples." in told and "with two or three seeds is not much" in told
+    assert "other work on the machine counts" in told
+    warning = "Use it to report what was chosen, not to choose: choose by validation."
+    assert warning in told
+    predictions_path(runs[0], "test").unlink()
+    assert warning not in " ".join(sentences(measure(experiment)))
 
 
 def test_all_tables_have_a_row_per_change_and_a_cell_per_head(result: Result) -> None:
@@ -60,13 +88,24 @@ def test_all_tables_have_a_row_per_change_and_a_cell_per_head(result: Result) ->
     assert found["What training took: mean over seeds"].rows[1] == ["long", "90", "300", "200"]
     metrics = found["Metrics: mean ± standard deviation over seeds"].rows[1]
     assert metrics[:4] == ["long", "2", "0.199 ± 0.000", "0.950 ± 0.000"]
+    heads = found["Metrics: mean ± standard deviation over seeds"].heads
+    assert {"F1 of the 2nd label", "precision of the 2nd label", "recall of the 2nd label"} < set(heads)
+    assert "calibration error (ECE)" in heads
     assert found["What differs"].heads == ["change", "optim.epochs", "stop.patience"]
+
+
+def test_of_more_than_two_labels_precision_and_recall_are_means(result: Result) -> None:
+    first = result.variants[0]
+    three = replace(first, metrics={name: spread for name, spread in first.metrics.items() if name != "f1"})
+    [heads] = [table.heads for table in tables(replace(result, variants=[three])) if table.title.startswith("Metrics")]
+    assert {"macro precision", "macro recall"} < set(heads)
 
 
 def test_html_needs_no_other_file_and_takes_no_name_for_markup(result: Result) -> None:
     written = html_of(result)
     assert not re.search(r"https?:|<script|<link|<b>|src=", written)
-    assert written.count("<table>") == 4 and len(written) < 20_000
+    assert written.count("<div><table>") == 4 and "div { overflow-x: auto; }" in written     # the wide ones scroll
+    assert len(written) < 20_000
     svg = ET.fromstring("<svg" + written.partition("<svg")[2].partition("</svg>")[0] + "</svg>")
     assert [text.text for text in svg.iter("text")][:2] == ["long", HOSTILE]
     seeds, means = ([dot for dot in svg.iter("circle") if dot.get("r") == size] for size in ("3", "5"))

@@ -13,7 +13,9 @@ from pipeline.catalog import load_run
 from pipeline.exceptions import ConfigError
 from pipeline.experiments import Experiment, experiment_names, members_of, save_experiment
 from pipeline.runs import write_json
-from tabs.experiments_view import experiment_of, go_on, look, queue, report, stop
+from pipeline.sources import find_data
+from reports.words import say
+from tabs.experiments_view import build_experiments_fold, experiment_of, go_on, look, queue, report, stop
 
 
 def test_what_is_typed_becomes_an_experiment() -> None:
@@ -56,7 +58,8 @@ def test_nothing_is_shown_before_there_is_an_experiment_and_nothing_anew_while_n
     picker, [told, runs], [none], seen = look(None, seen)
     assert picker.value == "ab" and "0 of 2 runs are finished" in told["text"]
     assert [row[:3] for row in runs["rows"]] == [["baseline", "42", "not begun"], ["slow", "42", "not begun"]]
-    assert none["tone"] == "hint"
+    assert (none["tone"], none["text"]) == ("hint", "No run has finished yet: the report comes with the first.")
+    assert report("ab", "html")[0][0]["text"] == none["text"]
     assert look("ab", seen) == [gr.skip()] * 4
 
 
@@ -71,10 +74,11 @@ def test_finished_runs_are_compared_and_the_report_is_a_file(trained_root: Path,
     save_experiment(experiment)
     _, [told, _], [worth, *_], _ = look("ab", None)
     assert "All 2 runs are finished." in told["text"]
-    assert worth["rows"][0][-1] == "what the others are compared with"
+    assert worth["rows"][0][1] == "what the others are compared with"
     for kind, begins in (("html", "<!doctype html>"), ("md", "# Experiment ab"), ("csv", "variant,")):
         said, button = report("ab", kind)
-        assert said == [] and Path(button.value["path"]).read_text(encoding="utf-8").startswith(begins)
+        assert said == [] and button.label == f"Download ab.{kind}"
+        assert Path(button.value["path"]).read_text(encoding="utf-8").startswith(begins)
 
 
 def load_config(root: Path) -> dict[str, Any]:
@@ -88,9 +92,12 @@ def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
     run_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, bool]] = []
-    monkeypatch.setattr(
-        "tabs.experiments_view.start_sweep", lambda experiment, again=False: started.append((experiment.name, again))
-    )
+
+    def start(experiment: Experiment, again: bool = False) -> None:
+        save_experiment(experiment)
+        started.append((experiment.name, again))
+
+    monkeypatch.setattr("tabs.experiments_view.start_sweep", start)
     typed = ("ab", "quick", "", "optim.schedule=cosine", "1, 2", False)
     [said], picker = queue(None, *typed)
     assert said["text"] == "Begun: 4 runs, one after the other." and picker.value == "ab"
@@ -98,4 +105,30 @@ def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
     assert said["text"].startswith("There is already an experiment 'ab'.") and experiment_names() == ["ab"]
     assert "goes on" in go_on(None, "ab")[0]["text"] and started == [("ab", False), ("ab", True)]
     assert "is not being swept" in stop(None, "ab")[0]["text"]
-    assert "There is no experiment" in stop(None, None)[0]["text"]
+
+
+def test_an_experiment_that_cannot_begin_is_not_kept(run_root: Path) -> None:
+    [said], picker = queue(None, "ab", "quick", "data.source=no-such-data", "optim.schedule=cosine", "1", False)
+    assert said["text"].startswith("No data 'no-such-data' was found.") and picker == gr.skip()
+    assert experiment_names() == []
+
+
+def test_another_choice_clears_what_was_said_of_the_last_one() -> None:
+    with gr.Blocks() as page, gr.Tab() as tab:
+        build_experiments_fold(gr.Timer(active=False), tab)
+    [forget] = [fn for fn in page.fns.values() if "change" in dict(fn.targets).values()]
+    assert [page.blocks[block].elem_id for block, _ in forget.targets] == ["experiment-picker", "experiment-kind"]
+    assert [output.elem_id for output in forget.outputs] == ["experiment-message", "experiment-download"]
+    assert forget.fn() == ([], gr.update(visible=False))
+
+
+def test_the_form_says_where_fields_are_listed_and_its_example_is_one_that_can_be_queued(run_root: Path) -> None:
+    example, _, fields = say("sweeps.common_help").partition("such as ")[2].partition(". ")
+    assert fields == "All fields: `python -m pipeline fields`"
+    found = experiment_of("ab", "quick", example, "optim.schedule=cosine", "", False)
+    assert find_data(members_of(found)[0].config.data.source).kind == "bundled"
+
+
+def test_without_a_choice_every_button_asks_for_one() -> None:
+    said = [go_on(None, None), stop(None, ""), report(None, "html")[0]]
+    assert [each["text"] for [each] in said] == ["Choose an experiment above."] * 3

@@ -15,21 +15,21 @@ import pytest
 from pipeline import jobs, sweeping
 from pipeline.catalog import create_run, load_run, run_names
 from pipeline.config import make_config
-from pipeline.exceptions import RunError
-from pipeline.experiments import Experiment, load_experiment, members_of
+from pipeline.exceptions import ConfigError, RunError, WorkbenchError
+from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of
 from pipeline.jobs import carry_out, start_command
 from pipeline.runs import Run, Status
 from tests.command import volta
 from tests.test_jobs import wait_until
 
-NO_MODEL = {"model.base": "no-such-model"}
+NO_COLUMN = {"data.text_column": "nothing"}
 
 
 @pytest.fixture
 def values(tiny_values: dict) -> dict[str, Any]:
     """Of an experiment of three runs of a second each, the second of which fails."""
     base = {name: value for name, value in tiny_values.items() if name != "name"}
-    return {"name": "x", "base": base, "set": {"optim.epochs": 1}, "changes": {"bad": NO_MODEL, "last": {"seed": 7}}}
+    return {"name": "x", "base": base, "set": {"optim.epochs": 1}, "changes": {"bad": NO_COLUMN, "last": {"seed": 7}}}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_sweep_killed_in_between_goes_on_and_a_failed_member_does_not_keep_the
     assert [(line["run"], line["state"]) for line in answer.lines] == [
         ("x-baseline", "finished"), ("x-bad", "failed"), ("x-last", "finished"),
     ]
-    assert "No model 'no-such-model' was found" in answer.lines[1]["reason"]
+    assert "no column 'nothing'" in answer.lines[1]["reason"]
     assert answer.lines[2]["best"]["metric"] == "macro_f1" and load_run("x-last").status().step == 480
     assert load_run("x-baseline").metrics_path.stat().st_mtime_ns == written        # it was not trained twice
 
@@ -115,6 +115,40 @@ def test_a_run_of_the_same_name_with_another_config_is_refused_before_anything_i
         "Give the experiment another name, or delete the run."
     )
     assert trained_here == [] and not (run_root / "_experiments").exists()
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"model.base": "no-such-model"}, "No model 'no-such-model' was found"),
+    ({"data.source": "no-such-data"}, "No data 'no-such-data' was found"),
+    ({"data.source": "sst2"}, "No data 'sst2' was found, and the Hub is switched off"),
+])
+def test_what_cannot_be_found_is_refused_before_any_run_is_created(
+    run_root: Path, values: dict, trained_here: list[str], monkeypatch: pytest.MonkeyPatch, change: dict, sentence: str
+) -> None:
+    monkeypatch.setenv("VOLTA_DATA", str(run_root / "no-data"))
+    monkeypatch.setattr("pipeline.sources._is_cached", lambda *_: False)
+    values["changes"] = {"bad": change, "after": {"model.base": "bad"}}
+    with pytest.raises(WorkbenchError, match=sentence):
+        swept(values)
+    with pytest.raises(WorkbenchError, match=sentence):
+        sweeping.start_sweep(Experiment.model_validate(values))
+    assert not {"x-baseline", "x-bad"} & set(run_names()) and trained_here == [] and experiment_names() == []
+
+
+def test_what_only_a_hub_out_of_reach_has_is_refused_with_the_command_that_fetches_it(
+    run_root: Path, values: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOLTA_DATA", str(run_root / "no-data"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr("pipeline.sources._is_cached", lambda *_: False)
+    monkeypatch.setattr(sweeping, "hub_answers", lambda: False)
+    values["changes"] = {"bad": {"data.source": "sst2", "model.base": "bert-base-uncased"}}
+    with pytest.raises(ConfigError) as caught:
+        swept(values)
+    assert str(caught.value) == (
+        "The experiment needs sst2, bert-base-uncased from the Hub, which is out of reach. Name others, or, while "
+        "there is a network, type: python -m pipeline fetch sst2 bert-base-uncased"
+    )
 
 
 def test_a_member_whose_base_has_not_finished_is_not_begun(
