@@ -18,6 +18,7 @@ from pipeline.gradients import Gradients
 from pipeline.hardware import (
     choose_precision,
     forget_peak_memory,
+    limit_kept_memory,
     memory_bytes,
     random_state,
     seed_everything,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pipeline.data import Splits
+
+
+TRIM_EVERY = 8          # steps
 
 
 class TrainingError(WorkbenchError):
@@ -156,6 +160,8 @@ class Training:
         self.step += 1
         seconds = time.perf_counter() - started
         self.seconds += seconds
+        if self.step % TRIM_EVERY == 0:
+            limit_kept_memory()
         return StepResult(
             step=self.step,
             epoch=self.epoch,

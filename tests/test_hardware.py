@@ -47,6 +47,27 @@ print(before, [faults() for _ in range(10)][-1])  # the first few find their pla
     assert before > 1_000 > 100 > after
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_what_is_kept_is_given_back_where_it_is_much() -> None:
+    script = """
+import psutil, torch
+from pipeline import hardware
+hardware.keep_freed_memory()
+resident = lambda: psutil.Process().memory_info().rss
+before = resident()
+kept = [torch.ones(1_000_000) for _ in range(100)]
+last = torch.ones(1000)         # stands above them in the heap
+del kept
+hardware.limit_kept_memory()
+held = resident()
+hardware._KEPT_BYTES = before
+hardware.limit_kept_memory()
+print(held - before, resident() - before)
+"""
+    held, left = map(int, subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split())
+    assert held > 300e6 > 100e6 > left
+
+
 def test_fp16_is_refused_on_a_cpu() -> None:
     assert choose_precision("fp32", CPU) == "no"
     with pytest.raises(ConfigError, match="fp16, which needs a GPU"):
