@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.contest import asked_for, machine, report, spread, sst2_at_hand, take_turns
 from pipeline.config import make_config
 from pipeline.data import Splits, load_splits
+from pipeline.hardware import forget_peak_memory
 from pipeline.models import choose_device
 from pipeline.training import prepare_training
 
@@ -28,15 +29,13 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def measure(way: str, data: dict[str, Any], splits: Splits, steps: int) -> dict[str, Any]:
     """Milliseconds of a step, mean over the steps, and gigabytes at the peak."""
-    import torch
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)     # else the first way's precision is that of all
     device = choose_device()
     config = make_config({"name": "precision", "data": data, "hardware": WAYS[way]})
     training, _ = prepare_training(config, splits, splits.train, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    forget_peak_memory(device)
     for _ in range(WARM_UP):
         training.take_step()
     before = training.seconds

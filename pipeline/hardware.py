@@ -95,16 +95,17 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def limit_kept_memory() -> None:
-    """Where more than 4 GiB are resident, let the C library give back what it keeps (glibc only).
+def limit_kept_memory(device: torch.device) -> None:
+    """Where a CPU's run has more than 4 GiB resident, let the C library give back what it keeps (glibc only).
 
     Steps on long texts, each of another shape, leave the heap in pieces: without this, a run on IMDB grows to three
     times what its steps need.
     Source: https://man7.org/linux/man-pages/man3/malloc_trim.3.html
     """
+    if device.type != "cpu" or memory_bytes(device) <= _KEPT_BYTES:
+        return
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        if psutil.Process().memory_info().rss > _KEPT_BYTES:
-            libc.malloc_trim(0)
+        libc.malloc_trim(0)
 
 
 _KEPT_BYTES = 4 * 1024**3

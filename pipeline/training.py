@@ -161,7 +161,7 @@ class Training:
         seconds = time.perf_counter() - started
         self.seconds += seconds
         if self.step % TRIM_EVERY == 0:
-            limit_kept_memory()
+            limit_kept_memory(self.model.device)
         return StepResult(
             step=self.step,
             epoch=self.epoch,

@@ -58,10 +58,10 @@ before = resident()
 kept = [torch.ones(1_000_000) for _ in range(100)]
 last = torch.ones(1000)         # stands above them in the heap
 del kept
-hardware.limit_kept_memory()
+hardware.limit_kept_memory(torch.device("cpu"))
 held = resident()
 hardware._KEPT_BYTES = before
-hardware.limit_kept_memory()
+hardware.limit_kept_memory(torch.device("cpu"))
 print(held - before, resident() - before)
 """
     held, left = map(int, subprocess.check_output([sys.executable, "-c", script], text=True, timeout=60).split())
