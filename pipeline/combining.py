@@ -156,4 +156,4 @@ def _finish(run: Run, step: int, metrics: dict[str, Any]) -> None:
     metric = run.config.stop.metric.partition("+")[0]
     best = {"metric": metric, "value": metrics[metric], "step": step}
     now = time.time()
-    run.write_status(Status("finished", step=step, total_steps=step, best=best, started_at=now, updated_at=now))
+    run.write_status(Status("finished", best=best, started_at=now, updated_at=now))      # it took no steps of its own

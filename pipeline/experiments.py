@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -140,14 +140,17 @@ def requested_experiment(
     if is_new:
         own = {"name": name or experiment.name, "set": {**experiment.set, **(fields or {})}}
         experiment = Experiment.model_validate(experiment.model_dump(exclude={"runs"}) | own)
-        experiment = _within_budget(experiment, budget, fields or {})
+        experiment = within_budget(experiment, budget, fields or {})
     configs = [member.config for member in members_of(experiment)]
     refuse_what_is_lacking(given if is_preset else None, *configs, asked=fields or ())
     return experiment
 
 
-def _within_budget(experiment: Experiment, budget: str, fields: Mapping[str, Any]) -> Experiment:
-    """What the budget changes in each of its variants, unless it was asked for by itself."""
+def within_budget(experiment: Experiment, budget: str, fields: Collection[str] = ()) -> Experiment:
+    """With what the budget changes in each of its variants, but for the fields that were asked for by themselves.
+
+    Raises: ConfigError for a budget, field, value or preset that is not one.
+    """
     variants = _variants(experiment)
     for variant, changes in variants.items():
         usual = make_config({**_values(experiment, changes), "name": experiment.name})

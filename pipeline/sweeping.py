@@ -40,6 +40,7 @@ class Standing:
     state: str                          # a run's state, or "pending" where there is no run yet
     best: dict[str, Any] | None = None  # {"metric", "value", "step"} on validation
     reason: str | None = None           # why it failed, was not begun, or has no predictions of test
+    seconds: float | None = None        # in training steps, of one that is finished
 
     @property
     def is_done(self) -> bool:
@@ -56,7 +57,9 @@ def _standing(member: Member, reason: str | None = None) -> Standing:
     if (run := _run(member.run)) is None:
         return Standing(*about, "pending", None, reason)
     status = run.status()
-    return Standing(*about, status.state, status.best, status.reason if status.state == "failed" else reason)
+    reason = status.reason if status.state == "failed" else reason
+    seconds = status.elapsed_seconds if status.state == "finished" else None
+    return Standing(*about, status.state, status.best, reason, seconds)
 
 
 def _run(name: str) -> Run | None:

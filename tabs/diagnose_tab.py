@@ -67,13 +67,16 @@ def examine(profile: gr.OAuthProfile | None, subject: str) -> Iterator[tuple[lis
 
 def forget_others(subject: str, found: Found | None) -> Any:
     """Verdict, evidence and what was found, if of something else than is to be tried now; and what was started."""
-    is_of_this = found is not None and found["subject"] == subject
-    return (gr.skip(), gr.skip(), gr.skip(), []) if is_of_this else ([], [], None, [])
+    return (gr.skip(), gr.skip(), gr.skip(), []) if _is_of(subject, found) else ([], [], None, [])
+
+
+def _is_of(subject: str, found: Found | None) -> bool:
+    return found is not None and found["subject"] == subject
 
 
 @owner_only(...)
-def try_remedies(profile: gr.OAuthProfile | None, subject: str) -> Iterator[list[Block]]:
-    """Run `diagnose --try`: short trainings, to the first that learns."""
+def try_remedies(profile: gr.OAuthProfile | None, subject: str, found: Found | None) -> Iterator[list[Block]]:
+    """Run `diagnose --try`: short trainings, to the first that learns; `found` stands above them if of this subject."""
     yield [text(say("diagnose.trying"), "hint")]
     told: list[Block] = []
     for line in _diagnose(subject, "--try"):
@@ -81,8 +84,8 @@ def try_remedies(profile: gr.OAuthProfile | None, subject: str) -> Iterator[list
             told.append(text(line, "note"))
             yield [text(say("diagnose.trying"), "hint"), *told[-1:]]
         else:
-            found = line
-    yield [*_replaced(subject), *tried_blocks(found)]
+            answer = line
+    yield [*([] if _is_of(subject, found) else _replaced(subject)), *tried_blocks(answer)]
 
 
 @owner_only(...)
@@ -90,7 +93,7 @@ def run_remedy(
     profile: gr.OAuthProfile | None, picked: dict[str, Any] | None, subject: str, found: Found | None
 ) -> Iterator[list[Block]]:
     """Start a run with the changes of the remedy whose button was pressed."""
-    if not found or not picked or found["subject"] != subject:
+    if not found or not picked or not _is_of(subject, found):
         raise RunError(say("diagnose.examine_first"))
     remedy = found["remedies"][int(picked["remedy"])]
     kind, _, name = subject.partition("/")
@@ -165,7 +168,7 @@ def build_diagnose_tab(tab: gr.Tab) -> None:
     button.click(lambda: ([], []), None, [tried, started], **quiet)
     button.click(examine, subject, [verdict, evidence, found], concurrency_limit=1, **quiet)
     trial.click(forget_others, [subject, found], [verdict, evidence, found, started], **quiet)
-    trial.click(try_remedies, subject, tried, concurrency_limit=1, **quiet)
+    trial.click(try_remedies, [subject, found], tried, concurrency_limit=1, **quiet)
     verdict.input(
         run_remedy, [picked, subject, found], started, js="(_, ...rest) => [volta.picked(), ...rest]", **quiet
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from statistics import mean
 from typing import Any
 
 import gradio as gr
 
 from analysis.experiment import Result, measure
+from pipeline.budgets import BUDGETS
 from pipeline.config import FIELDS, preset_names
 from pipeline.exceptions import ConfigError, RunError, WorkbenchError
-from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of
+from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of, within_budget
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
 from reports.experiment_report import KINDS, sentences, tables
 from reports.words import say
@@ -23,6 +25,7 @@ from tabs.shared import (
     columns,
     count,
     download_folder,
+    duration,
     named,
     number,
     problem,
@@ -58,7 +61,10 @@ def standing_blocks(experiment: Experiment, stands: list[Standing]) -> list[Bloc
     """A row for each run, and how far the whole is."""
     done = sum(each.is_done for each in stands)
     state = "going" if is_swept(experiment.name) else "done" if done == len(stands) else "resting"
-    told = text(say(f"sweeps.{state}", done=count(done), n=count(len(stands))), "note")
+    told = say(f"sweeps.{state}", done=count(done), n=count(len(stands)))
+    took = [each.seconds for each in stands if each.seconds]
+    if took and state == "going":
+        told += " " + say("sweeps.left", time=duration(mean(took) * (len(stands) - done)))
     rows = [
         (
             each.variant, each.seed, say(f"states.{each.state}"),
@@ -68,7 +74,7 @@ def standing_blocks(experiment: Experiment, stands: list[Standing]) -> list[Bloc
         for each in stands
     ]
     heads = [column("change"), column("seed", "number"), *columns("", "state", "best"), column("note", "text")]
-    return [told, table(say("sweeps.runs"), heads, rows)]
+    return [text(told, "note"), table(say("sweeps.runs"), heads, rows)]
 
 
 def _result_blocks(experiment: Experiment, stands: list[Standing]) -> list[Block]:
@@ -93,7 +99,9 @@ def _block_of(title: str, heads: list[str], rows: list[list[str]]) -> Block:
     return table(title, [named(head, kind) for head, kind in zip(heads, kinds, strict=True)], rows)     # type: ignore
 
 
-def experiment_of(name: str, base: str, common: str, changes: str, seeds: str, test: bool) -> Experiment:
+def experiment_of(
+    name: str, base: str, budget: str, common: str, changes: str, seeds: str, test: bool
+) -> Experiment:
     """From what is typed: `field=value, field=value` for all, the same for each change on a line of its own.
 
     Raises: ConfigError for what cannot be read, or is no field or value.
@@ -116,6 +124,7 @@ def experiment_of(name: str, base: str, common: str, changes: str, seeds: str, t
         experiment = Experiment.model_validate({**values, "test": test})
     except ValueError:                  # only the name can be wrong here
         raise ConfigError(say("sweeps.bad_name", found=name[:80])) from None
+    experiment = within_budget(experiment, budget, experiment.set)
     members_of(experiment)
     return experiment
 
@@ -143,11 +152,9 @@ def _number(field: str, value: str) -> Any:
 
 
 @owner_only(..., gr.skip())
-def queue(
-    profile: gr.OAuthProfile | None, name: str, base: str, common: str, changes: str, seeds: str, test: bool
-) -> tuple[list[Block], Any]:
-    """Keep the experiment and begin it, in a process of its own. Returns the message and the picker."""
-    experiment = experiment_of(name, base, common, changes, seeds, test)
+def queue(profile: gr.OAuthProfile | None, *typed: Any) -> tuple[list[Block], Any]:
+    """Keep the experiment that is typed and begin it, in a process of its own. Returns the message and the picker."""
+    experiment = experiment_of(*typed)
     if experiment.name in experiment_names():
         raise ConfigError(say("sweeps.taken", name=experiment.name))
     start_sweep(experiment)             # keeps it, once it is known that it can begin
@@ -209,6 +216,10 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
                     preset_names(), value="quick", label=say("sweeps.base"), elem_id="experiment-base", min_width=200
                 )
                 seeds = gr.Textbox("1, 2, 3", label=say("sweeps.seeds"), elem_id="experiment-seeds", min_width=140)
+                budget = gr.Dropdown(
+                    [(say(f"budgets.{budget}"), budget) for budget in BUDGETS], value="full",
+                    label=say("train.budget"), elem_id="experiment-budget", min_width=120,
+                )
             common = gr.Textbox(
                 label=say("sweeps.common"), info=say("sweeps.common_help"), max_lines=1, elem_id="experiment-common"
             )
@@ -223,7 +234,7 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
     seen = gr.State(None)
     looked: dict[str, Any] = {"fn": look, "inputs": [picker, seen], "outputs": [picker, stands, result, seen], **quiet}
     gr.on([timer.tick, tab.select, picker.input], trigger_mode="always_last", **looked)
-    begin.click(queue, [name, base, common, changes, seeds, test], [begun, picker], **quiet).then(**looked)
+    begin.click(queue, [name, base, budget, common, changes, seeds, test], [begun, picker], **quiet).then(**looked)
     again.click(go_on, picker, message, **quiet).then(**looked)
     end.click(stop, picker, message, **quiet).then(**looked)
     gr.on([picker.change, kind.change], lambda: ([], gr.update(visible=False)), None, [message, download], **quiet)

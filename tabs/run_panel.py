@@ -111,6 +111,8 @@ def run_blocks(run: Run, status: Status, waiting: Sequence[str] = (), busy: bool
     }
     what = {"base": run.config.model.base, "data": run.config.data.source, "time": duration(status.elapsed_seconds)}
     blocks = [line, text(say("run.what_and_time" if status.elapsed_seconds >= 1 else "run.what", **what), "note")]
+    if run.config.note:
+        blocks.append(text(run.config.note, "note"))
     if status.state == "interrupted":
         blocks.append(text(say("run.interrupted"), "problem"))
     if status.reason:
@@ -132,7 +134,11 @@ def run_facts(status: Status) -> list[str]:
         facts.append(say("run.left", time=duration(status.eta_seconds)))
     if status.best:
         value, step = number(status.best["value"]), count(status.best["step"])
-        facts.append(say("run.best", metric=metric_words(status.best["metric"]), value=value, step=step))
+        metric = metric_words(status.best["metric"])
+        if status.total_steps:
+            facts.append(say("run.best", metric=metric, value=value, step=step))
+        else:       # made of other runs, in no steps of its own
+            facts.append(say("run.figure", metric=metric, value=value))
     return facts
 
 

@@ -80,7 +80,7 @@ def test_no_handler_does_anything_for_a_visitor(
         save_fix(profile, "sst2-minilm", "a film", "positive"),
         remove_fix(profile, {"fix": "a film"}, "sst2-minilm"),
         list(examine(profile, "run/sst2-minilm"))[-1][0],
-        list(try_remedies(profile, "run/sst2-minilm"))[-1],
+        list(try_remedies(profile, "run/sst2-minilm", None))[-1],
         list(run_remedy(profile, {"remedy": 0}, "preset/quick", {"subject": "preset/quick"}))[-1],
     ]
     assert len(answers) == 20

@@ -24,6 +24,7 @@ from pipeline.models import CALIBRATION_FILE, load_base_model, load_classifier, 
 from pipeline.predictor import Predictor
 from pipeline.runs import Run
 from tabs import runs_view
+from tabs.run_panel import run_blocks
 from tabs.runs_view import detail_blocks, first_and_best, run_list
 from tests.command import volta
 from tests.tiny_encoders import build, equal, weights_of
@@ -137,6 +138,9 @@ def test_an_ensemble_stands_among_the_runs_with_its_figures(make_run: MakeRun) -
     assert run.status().best == {"metric": "macro_f1", "value": metrics["macro_f1"], "step": 0}
     assert run.config.note == "Ensemble of one, two."
     assert "Per label, validation" in str(detail_blocks(run))
+    [line, _, note, _] = run_blocks(run, run.status())
+    assert line["facts"] == [f"macro F1 {metrics['macro_f1']:.3f} on validation"]      # and of no step: it took none
+    assert note["text"] == run.config.note
     assert first_and_best(run)[1] is not None
     assert runs_view.test_value(run) is None
     tested = evaluate_run(run, split="test", save=True)

@@ -75,18 +75,20 @@ def test_a_preset_is_examined_and_tried_with_what_can_be_had_here_and_says_so(
     monkeypatch.setattr("tabs.diagnose_tab.start_command", answer)
     monkeypatch.setattr("pipeline.stand_ins.is_only_on_hub", lambda name, _: name == "bert-base-uncased")
     *_, (verdict, _, _) = list(examine(None, "preset/frozen"))
-    *_, tried = list(try_remedies(None, "preset/frozen"))
+    *_, tried = list(try_remedies(None, "preset/frozen", None))
+    *_, below = list(try_remedies(None, "preset/frozen", {"subject": "preset/frozen"}))
+    assert below == tried[1:]          # the verdict above says it
     assert verdict[0]["text"] == tried[0]["text"] == (
         "bert-base-uncased: not on this machine, and the Hub is out of reach. Examined with what is here: Base model "
-        "all-MiniLM-L6-v2 instead of bert-base-uncased, Freeze top-1 instead of top-3. Figures of a report do not hold "
-        "for it."
+        "all-MiniLM-L6-v2 instead of bert-base-uncased, Freeze top-1 instead of top-3. Figures in the preset's note do "
+        "not hold for it."
     )
     options = ["--preset", "frozen", "--set", "model.base=all-MiniLM-L6-v2", "--set", "model.freeze=top-1"]
-    assert asked == [["diagnose", *options], ["diagnose", "--try", *options]]
+    assert asked == [["diagnose", *options], *[["diagnose", "--try", *options]] * 2]
 
 
 def test_remedies_are_tried_in_order(sick: str) -> None:
-    *_, [tried, _] = list(try_remedies(None, sick))
+    *_, [tried, _] = list(try_remedies(None, sick, None))
     assert tried["label"] == "Tried in order for run -sick"
     assert tried["rows"][0][0] == "rate 1e-4" and tried["rows"][0][1] in ("learns", "does not learn")
 

@@ -16,33 +16,35 @@ from pipeline.runs import write_json
 from pipeline.sources import find_data
 from reports.words import say
 from tabs.experiments_view import build_experiments_fold, experiment_of, go_on, look, queue, report, stop
+from tabs.shared import duration
 
 
 def test_what_is_typed_becomes_an_experiment() -> None:
     common = "data.source=sst2, data.limit=2000"
     changes = "slow: optim.learning_rate=1e-5\ncold: optim.schedule=cosine"
-    found = experiment_of(" ab ", "quick", common, changes, "1, 2", True)
+    found = experiment_of(" ab ", "quick", "full", common, changes, "1, 2", True)
     assert (found.name, found.base, found.test, found.seeds) == ("ab", "quick", True, (1, 2))
     members = members_of(found)
     assert [each.variant for each in members] == ["baseline", "slow", "cold"] * 2
     assert members[1].config.optim.learning_rate == 1e-5 and members[1].config.data.limit == 2000
     groups = "optim.groups=lower=2e-5, head=5e-5, optim.epochs=2"
-    assert [each.variant for each in members_of(experiment_of("x", "quick", "", "optim.batch_size=8", "", False))] == [
-        "baseline", "baseline+bs8",
-    ]
-    [_, named_by_itself] = members_of(experiment_of("x", "quick", "", groups, "", False))
+    unnamed = members_of(experiment_of("x", "quick", "full", "", "optim.batch_size=8", "", False))
+    assert [each.variant for each in unnamed] == ["baseline", "baseline+bs8"]
+    budgeted = members_of(experiment_of("x", "quick", "medium", "", "longer: optim.epochs=9", "", False))
+    assert [(each.config.data.limit, each.config.optim.epochs) for each in budgeted] == [(20_000, 2), (20_000, 3)]
+    [_, named_by_itself] = members_of(experiment_of("x", "quick", "full", "", groups, "", False))
     assert (named_by_itself.config.optim.groups, named_by_itself.config.optim.epochs) == ("lower=2e-5, head=5e-5", 2)
 
 
 @pytest.mark.parametrize(("typed", "sentence"), [
-    ((" ", "quick", "", "a.b=1", "1", False), "An experiment has a name"),
-    (("-/", "quick", "", "optim.epochs=1", "1", False), "A name has 1 to 64 letters"),
-    (("x", "quick", "", " ", "1", False), "An experiment compares changes; none was given"),
-    (("x", "quick", "", "slow: optim.epochs=1\noptim.epochs=2", "1", False), "Name all of them, or none"),
-    (("x", "quick", "", "cosine", "1", False), "A change is field=value; found 'cosine'"),
-    (("x", "quick", "", "optim.epochs=1", "one", False), "Seeds are whole numbers with commas between; found 'one'"),
-    (("x", "quick", "", "optim.epoch=1", "1", False), "There is no field 'optim.epoch'"),
-    (("x", "quick", "", "optim.epochs=0", "1", False), "optim.epochs"),
+    ((" ", "quick", "full", "", "a.b=1", "1", False), "An experiment has a name"),
+    (("-/", "quick", "full", "", "optim.epochs=1", "1", False), "A name has 1 to 64 letters"),
+    (("x", "quick", "full", "", " ", "1", False), "An experiment compares changes; none was given"),
+    (("x", "quick", "full", "", "slow: optim.epochs=1\noptim.epochs=2", "1", False), "Name all of them, or none"),
+    (("x", "quick", "full", "", "cosine", "1", False), "A change is field=value; found 'cosine'"),
+    (("x", "quick", "full", "", "optim.epochs=1", "one", False), "Seeds are whole numbers with commas between; found"),
+    (("x", "quick", "full", "", "optim.epoch=1", "1", False), "There is no field 'optim.epoch'"),
+    (("x", "quick", "full", "", "optim.epochs=0", "1", False), "optim.epochs"),
 ])
 def test_what_cannot_be_read_is_one_sentence(typed: Any, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
@@ -72,6 +74,14 @@ def test_finished_runs_are_compared_and_the_report_is_a_file(trained_root: Path,
         write_json(run_root / member.run / "run_config.json", member.config.model_dump())
     assert load_run("ab-cosine").config.optim.schedule == "cosine"
     save_experiment(experiment)
+    seconds = load_run("ab-baseline").status().elapsed_seconds
+    with pytest.MonkeyPatch.context() as patch:         # the other one is not begun, and a sweep is at it
+        patch.setattr("pipeline.sweeping.run_names", lambda: ["ab-baseline"])
+        patch.setattr("tabs.experiments_view.is_swept", lambda name: True)
+        assert look("ab", None)[1][0]["text"] == (
+            f"At work: 1 of 2 runs are finished. About {duration(seconds)} of training are left, if the rest takes as "
+            "long."
+        )
     _, [told, _], [worth, *_], _ = look("ab", None)
     assert "All 2 runs are finished." in told["text"]
     assert worth["rows"][0][1] == "what the others are compared with"
@@ -98,7 +108,7 @@ def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
         started.append((experiment.name, again))
 
     monkeypatch.setattr("tabs.experiments_view.start_sweep", start)
-    typed = ("ab", "quick", "", "optim.schedule=cosine", "1, 2", False)
+    typed = ("ab", "quick", "full", "", "optim.schedule=cosine", "1, 2", False)
     [said], picker = queue(None, *typed)
     assert said["text"] == "Begun: 4 runs, one after the other." and picker.value == "ab"
     [said], _ = queue(None, *typed)
@@ -108,7 +118,7 @@ def test_an_experiment_is_queued_once_stopped_and_gone_on_with(
 
 
 def test_an_experiment_that_cannot_begin_is_not_kept(run_root: Path) -> None:
-    [said], picker = queue(None, "ab", "quick", "data.source=no-such-data", "optim.schedule=cosine", "1", False)
+    [said], picker = queue(None, "ab", "quick", "full", "data.source=no-such-data", "optim.schedule=cosine", "1", False)
     assert said["text"].startswith("No data 'no-such-data' was found.") and picker == gr.skip()
     assert experiment_names() == []
 
@@ -125,7 +135,7 @@ def test_another_choice_clears_what_was_said_of_the_last_one() -> None:
 def test_the_form_says_where_fields_are_listed_and_its_example_is_one_that_can_be_queued(run_root: Path) -> None:
     example, _, fields = say("sweeps.common_help").partition("such as ")[2].partition(". ")
     assert fields == "All fields: `python -m pipeline fields`"
-    found = experiment_of("ab", "quick", example, "optim.schedule=cosine", "", False)
+    found = experiment_of("ab", "quick", "full", example, "optim.schedule=cosine", "", False)
     assert find_data(members_of(found)[0].config.data.source).kind == "bundled"
 
 

@@ -101,7 +101,7 @@ def test_all_finished_ends_with_0(run_root: Path, values: dict, trained_here: li
     path.write_text(json.dumps({**values, "changes": {}}), encoding="utf-8")
     answer = volta("sweep", str(path))
     assert (answer.status, [line["state"] for line in answer.lines]) == (0, ["finished"])
-    assert set(answer.lines[0]) == {"run", "variant", "seed", "state", "best", "reason"}
+    assert set(answer.lines[0]) == {"run", "variant", "seed", "state", "best", "reason", "seconds"}
 
 
 def test_a_run_of_the_same_name_with_another_config_is_refused_before_anything_is_done(

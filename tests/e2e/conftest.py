@@ -131,6 +131,24 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
+    with visit(browser) as context:
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture(scope="module")
+def kept_context(browser: Browser) -> Iterator[BrowserContext]:
+    """For a page that several tests look at, each setting what it needs: to load one takes seconds."""
+    with visit(browser) as context:
+        yield context
+
+
+@contextmanager
+def visit(browser: Browser) -> Iterator[BrowserContext]:
     """A fresh profile. The test fails when a page in it asks any other host, or throws."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     foreign: set[str] = set()
@@ -151,11 +169,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
     assert not foreign, f"the page asked other hosts: {sorted(foreign)}"
     assert not thrown, f"the page threw: {thrown}"
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return context.new_page()
 
 
 def choose(page: Page, elem_id: str, value: str) -> None:

@@ -6,11 +6,20 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 
 @pytest.fixture
-def errors_page(page: Page, address: str) -> Page:
+def fresh_errors(page: Page, address: str) -> Page:
+    return open_errors(page, address)
+
+
+@pytest.fixture(scope="module")
+def errors_page(kept_context: BrowserContext, address: str) -> Page:
+    return open_errors(kept_context.new_page(), address)
+
+
+def open_errors(page: Page, address: str) -> Page:
     page.goto(f"{address}/?tab=errors&run=sst2-minilm&data=starter&split=test")
     expect(page.locator("#errors-list tbody tr").first).to_be_visible()
     expect(page.locator("#errors-sentence .volta-words")).to_be_visible()
@@ -42,19 +51,19 @@ def test_a_click_on_the_matrix_filters_and_a_second_one_takes_it_back(errors_pag
     expect(rule).to_have_value("")
 
 
-def test_what_is_seen_is_reopened_by_the_address(errors_page: Page, address: str) -> None:
-    errors_page.locator("#errors-rule input, #errors-rule textarea").fill("contrast")
-    errors_page.locator("#errors-rule input, #errors-rule textarea").press("Enter")
-    expect(errors_page.locator("#errors-summary")).to_contain_text("examples with contrast")
-    errors_page.get_by_label("all", exact=True).check()
-    picked = errors_page.locator("#errors-list tbody .volta-pick").nth(2)
+def test_what_is_seen_is_reopened_by_the_address(fresh_errors: Page, address: str) -> None:
+    fresh_errors.locator("#errors-rule input, #errors-rule textarea").fill("contrast")
+    fresh_errors.locator("#errors-rule input, #errors-rule textarea").press("Enter")
+    expect(fresh_errors.locator("#errors-summary")).to_contain_text("examples with contrast")
+    fresh_errors.get_by_label("all", exact=True).check()
+    picked = fresh_errors.locator("#errors-list tbody .volta-pick").nth(2)
     words = picked.text_content()
     picked.click()
-    expect(errors_page.locator("#errors-whatif textarea")).to_have_value(words)
-    expect(errors_page).to_have_url(re.compile(r"example=test%3A\d+"))
-    expect(errors_page).to_have_url(re.compile(r"show=all"))
-    again = errors_page.context.new_page()
-    again.goto(errors_page.url)
+    expect(fresh_errors.locator("#errors-whatif textarea")).to_have_value(words)
+    expect(fresh_errors).to_have_url(re.compile(r"example=test%3A\d+"))
+    expect(fresh_errors).to_have_url(re.compile(r"show=all"))
+    again = fresh_errors.context.new_page()
+    again.goto(fresh_errors.url)
     expect(again.locator("#errors-whatif textarea")).to_have_value(words)
     expect(again.locator("#errors-list .volta-ticked")).to_contain_text(words)
     expect(again.locator("#errors-summary")).to_contain_text("examples with contrast")
@@ -67,44 +76,54 @@ def test_an_edited_sentence_is_predicted_and_coloured(errors_page: Page) -> None
     expect(answer.locator(".volta-words span").nth(1)).to_have_text("warm")
 
 
-def test_pages_are_turned_and_a_bad_rule_is_one_sentence(errors_page: Page) -> None:
-    errors_page.get_by_label("all", exact=True).check()
-    pager = errors_page.locator("#errors-list .volta-pager")
+def test_pages_are_turned_and_a_bad_rule_is_one_sentence(fresh_errors: Page) -> None:
+    fresh_errors.get_by_label("all", exact=True).check()
+    pager = fresh_errors.locator("#errors-list .volta-pager")
     expect(pager).to_contain_text("1 to 20 of 258")
     pager.get_by_label("Next page").click()
     expect(pager).to_contain_text("21 to 40 of 258")
-    expect(errors_page).to_have_url(re.compile("at=2"))
-    errors_page.reload()
+    expect(fresh_errors).to_have_url(re.compile("at=2"))
+    fresh_errors.reload()
     expect(pager).to_contain_text("21 to 40 of 258")
-    rule = errors_page.locator("#errors-rule input, #errors-rule textarea")
+    rule = fresh_errors.locator("#errors-rule input, #errors-rule textarea")
     rule.fill("contrst")
     rule.press("Enter")
-    expect(errors_page.locator("#errors-summary .volta-problem")).to_contain_text("'contrst' is no condition of a rule")
+    problem = fresh_errors.locator("#errors-summary .volta-problem")
+    expect(problem).to_contain_text("'contrst' is no condition of a rule")
     expect(pager).to_contain_text("21 to 40 of 258")
 
 
 @pytest.fixture
-def tiny_page(page: Page, address: str) -> Page:
+def fresh_tiny(page: Page, address: str) -> Page:
+    return open_tiny(page, address)
+
+
+@pytest.fixture(scope="module")
+def tiny_page(kept_context: BrowserContext, address: str) -> Page:
+    return open_tiny(kept_context.new_page(), address)
+
+
+def open_tiny(page: Page, address: str) -> Page:
     """Of a run of the browser tests' own, to be written to."""
     page.goto(f"{address}/?tab=errors&run=tiny&show=all")
     expect(page.locator("#errors-sentence .volta-words")).to_be_visible()
     return page
 
 
-def test_a_mark_is_kept_and_is_a_rule_from_then_on(tiny_page: Page) -> None:
-    tiny_page.locator("#judge-fold button").first.click()
-    tiny_page.locator("#judge-mark").get_by_label("ambiguous").check()
-    tiny_page.locator("#judge-note textarea").fill("Both <b>ways</b>.")
-    tiny_page.locator("#judge-save").click()
-    expect(tiny_page.locator("#judge-message")).to_contain_text("Kept")
-    rule = tiny_page.locator("#errors-rule input, #errors-rule textarea")
+def test_a_mark_is_kept_and_is_a_rule_from_then_on(fresh_tiny: Page) -> None:
+    fresh_tiny.locator("#judge-fold button").first.click()
+    fresh_tiny.locator("#judge-mark").get_by_label("ambiguous").check()
+    fresh_tiny.locator("#judge-note textarea").fill("Both <b>ways</b>.")
+    fresh_tiny.locator("#judge-save").click()
+    expect(fresh_tiny.locator("#judge-message")).to_contain_text("Kept")
+    rule = fresh_tiny.locator("#errors-rule input, #errors-rule textarea")
     rule.fill("ambiguous")
     rule.press("Enter")
-    expect(tiny_page.locator("#errors-list .volta-pager")).to_contain_text("1 to 1 of 1")
-    tiny_page.reload()
-    expect(tiny_page.locator("#errors-list .volta-pager")).to_contain_text("1 to 1 of 1")
-    tiny_page.locator("#judge-fold button").first.click()
-    expect(tiny_page.locator("#judge-note textarea")).to_have_value("Both <b>ways</b>.")
+    expect(fresh_tiny.locator("#errors-list .volta-pager")).to_contain_text("1 to 1 of 1")
+    fresh_tiny.reload()
+    expect(fresh_tiny.locator("#errors-list .volta-pager")).to_contain_text("1 to 1 of 1")
+    fresh_tiny.locator("#judge-fold button").first.click()
+    expect(fresh_tiny.locator("#judge-note textarea")).to_have_value("Both <b>ways</b>.")
 
 
 def test_an_edited_sentence_goes_on_the_fix_list(tiny_page: Page) -> None:
@@ -154,10 +173,10 @@ def test_right_ones_are_listed_by_a_click_on_the_matrix_though_errors_were_shown
     expect(errors_page.locator("#errors-show").get_by_label("all", exact=True)).to_be_checked()
 
 
-def test_a_note_that_is_not_kept_yet_survives_a_search(tiny_page: Page) -> None:
-    tiny_page.locator("#judge-fold button").first.click()
-    tiny_page.locator("#judge-note textarea").fill("half a thought")
-    tiny_page.locator("#errors-search input, #errors-search textarea").fill("good")
-    expect(tiny_page.locator("#errors-list")).to_contain_text("good")
-    expect(tiny_page).to_have_url(re.compile("search=good"))
-    expect(tiny_page.locator("#judge-note textarea")).to_have_value("half a thought")
+def test_a_note_that_is_not_kept_yet_survives_a_search(fresh_tiny: Page) -> None:
+    fresh_tiny.locator("#judge-fold button").first.click()
+    fresh_tiny.locator("#judge-note textarea").fill("half a thought")
+    fresh_tiny.locator("#errors-search input, #errors-search textarea").fill("good")
+    expect(fresh_tiny.locator("#errors-list")).to_contain_text("good")
+    expect(fresh_tiny).to_have_url(re.compile("search=good"))
+    expect(fresh_tiny.locator("#judge-note textarea")).to_have_value("half a thought")

@@ -9,16 +9,17 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Home, free_port, running_app
 
 
-def open_fold(page: Page, address: str) -> None:
-    page.goto(f"{address}/?tab=runs")
+def open_fold(page: Page) -> None:
     page.locator("#experiments-fold > button").click()
 
 
 def test_an_experiment_outlives_the_app_and_is_reported(
     page: Page, home: Home, tiny_model: Path, tiny_data: Path
 ) -> None:
-    with running_app(home, free_port()) as address:
-        open_fold(page, address)
+    port = free_port()
+    with running_app(home, port) as address:
+        page.goto(f"{address}/?tab=runs&run=tiny")
+        open_fold(page)
         page.locator("#experiment-report").click()
         expect(page.locator("#experiment-message")).to_contain_text("Choose an experiment above.")
         page.locator("#experiment-new > button").click()
@@ -28,8 +29,10 @@ def test_an_experiment_outlives_the_app_and_is_reported(
             page.locator(f"#experiment-{field} :is(input, textarea)").fill(words)
         page.locator("#experiment-begin").click()
         expect(page.locator("#experiment-runs")).to_contain_text("At work: 0 of 2 runs are finished.")
-    with running_app(home, free_port()) as address:
-        open_fold(page, address)
+    with running_app(home, port):
+        page.reload()
+        expect(page.get_by_role("checkbox", name="Show tiny", exact=True)).to_be_checked()
+        open_fold(page)
         expect(page.locator("#experiment-runs")).to_contain_text("All 2 runs are finished.")
         expect(page.locator("#experiment-result")).to_contain_text("what the others are compared with")
         expect(page.locator("#experiment-result")).not_to_contain_text("not all runs have finished")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.conftest import ask
 
@@ -16,15 +16,24 @@ SCORES = "all => all.map(word => word.dataset.score)"
 
 
 @pytest.fixture
-def predict_page(page: Page, address: str) -> Page:
+def fresh_page(page: Page, address: str) -> Page:
+    return open_predict(page, address)
+
+
+@pytest.fixture(scope="module")
+def predict_page(kept_context: BrowserContext, address: str) -> Page:
+    return open_predict(kept_context.new_page(), address)
+
+
+def open_predict(page: Page, address: str) -> Page:
     page.goto(f"{address}/?tab=predict&run=tiny")
     expect(page.locator("#predict-run input")).to_have_value("tiny")
     return page
 
 
-def test_the_page_opens_with_a_prediction(predict_page: Page) -> None:
-    result = predict_page.locator("#predict-result")
-    expect(predict_page.locator("#predict-text textarea")).to_have_value("I LOVE YOU but you dnt love me")
+def test_the_page_opens_with_a_prediction(fresh_page: Page) -> None:
+    result = fresh_page.locator("#predict-result")
+    expect(fresh_page.locator("#predict-text textarea")).to_have_value("I LOVE YOU but you dnt love me")
     expect(result.locator("li")).to_have_count(2)
     expect(result).to_contain_text("truncated: no")
 
@@ -54,30 +63,30 @@ def test_the_words_are_coloured_by_what_they_say(predict_page: Page) -> None:
     expect(predict_page.locator("#predict-why")).to_contain_text("one sentence at a time")
 
 
-def test_a_try_is_kept_and_come_back_to(predict_page: Page) -> None:
-    text = predict_page.locator("#predict-text textarea")
+def test_a_try_is_kept_and_come_back_to(fresh_page: Page) -> None:
+    text = fresh_page.locator("#predict-text textarea")
     for sentence in ("good lovely film", "good lovely bad film"):
         text.fill(sentence)
-        predict_page.locator("#keep-button").click()
-        expect(predict_page.locator("#predict-tries button").first).to_have_text(sentence)
-    predict_page.locator("#predict-tries").get_by_role("button", name="good lovely film").click()
+        fresh_page.locator("#keep-button").click()
+        expect(fresh_page.locator("#predict-tries button").first).to_have_text(sentence)
+    fresh_page.locator("#predict-tries").get_by_role("button", name="good lovely film").click()
     expect(text).to_have_value("good lovely film")
-    expect(predict_page.locator("#predict-why .volta-words span")).to_have_text(["good", "lovely", "film"])
-    predict_page.reload()
-    expect(predict_page.locator("#predict-tries button")).to_have_text(["good lovely bad film", "good lovely film"])
+    expect(fresh_page.locator("#predict-why .volta-words span")).to_have_text(["good", "lovely", "film"])
+    fresh_page.reload()
+    expect(fresh_page.locator("#predict-tries button")).to_have_text(["good lovely bad film", "good lovely film"])
 
 
-def test_a_second_model_answers_beside_the_first(predict_page: Page) -> None:
-    predict_page.locator("#predict-other input").click()
-    predict_page.get_by_role("option", name="sst2-minilm").click()
-    beside = predict_page.locator("#predict-beside")
+def test_a_second_model_answers_beside_the_first(fresh_page: Page) -> None:
+    fresh_page.locator("#predict-other input").click()
+    fresh_page.get_by_role("option", name="sst2-minilm").click()
+    beside = fresh_page.locator("#predict-beside")
     expect(beside).to_contain_text("sst2-minilm says")
     expect(beside.locator(".volta-bars li")).to_have_count(2)
     expect(beside.locator(".volta-words span").first).to_have_text("I")
-    predict_page.locator("#predict-text textarea").fill("a lovely film")
+    fresh_page.locator("#predict-text textarea").fill("a lovely film")
     expect(beside.locator(".volta-words span")).to_have_text(["a", "lovely", "film"])
-    predict_page.reload()
-    expect(predict_page.locator("#predict-other input")).to_have_value("sst2-minilm")
+    fresh_page.reload()
+    expect(fresh_page.locator("#predict-other input")).to_have_value("sst2-minilm")
     expect(beside.locator(".volta-words span").first).to_be_visible()
 
 
@@ -126,16 +135,16 @@ def test_text_that_looks_like_markup_stays_text(predict_page: Page) -> None:
     assert predict_page.evaluate("window.hacked") is None
 
 
-def test_a_refresh_keeps_the_typed_text(predict_page: Page) -> None:
-    text = predict_page.locator("#predict-text textarea")
+def test_a_refresh_keeps_the_typed_text(fresh_page: Page) -> None:
+    text = fresh_page.locator("#predict-text textarea")
     text.fill("a quite lovely story")
     text.blur()
-    predict_page.reload()
+    fresh_page.reload()
     expect(text).to_have_value("a quite lovely story")
 
 
 def test_what_is_typed_while_the_page_still_loads_is_not_undone(page: Page, address: str) -> None:
-    page.route("**/gradio_api/**", lambda route: (time.sleep(1), route.continue_()))     # a server far away
+    page.route("**/gradio_api/**", lambda route: (time.sleep(0.3), route.continue_()))     # a server far away
     page.goto(f"{address}/?tab=predict&run=tiny")
     text = page.locator("#predict-text textarea")
     text.fill("a quite lovely story")

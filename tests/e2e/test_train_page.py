@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tabs.run_panel import SLOW_SECONDS
-from tests.e2e.conftest import Home, choose, free_port, running_app
+from tests.e2e.conftest import Home, choose
 
 STEPS = 38_400      # 192 examples, 2 a step, 400 epochs: more than any machine does while a test looks at it
 
@@ -187,26 +187,23 @@ def test_the_numbers_of_a_chart_are_one_click_away(page: Page, address: str) -> 
     expect(rows.first).to_contain_text("0")
 
 
-@pytest.mark.parametrize("field, value, expected", [
-    ("name", "", "letters, digits"),
-    ("source", "no-such-data.csv", "no file 'no-such-data.csv'"),
-    ("base", "no-such-model", "No model 'no-such-model'"),
-])
-def test_a_wrong_request_is_told_in_a_sentence_and_makes_no_run(
-    page: Page, address: str, home: Home, field: str, value: str, expected: str
-) -> None:
+def test_a_wrong_request_is_told_in_a_sentence_and_makes_no_run(page: Page, address: str, home: Home) -> None:
     before = sorted(home.runs.iterdir())
     open_train(page, address)
-    if field == "name":
-        page.locator("#train-name input").fill(value)
-    else:
-        choose(page, f"train-{field}", value)
+    message = page.locator("#start-message [role=alert]")
+    choose(page, "train-source", "no-such-data.csv")
     page.locator("#start-button").click()
-    expect(page.locator("#start-message [role=alert]")).to_contain_text(expected)
+    expect(message).to_contain_text("no file 'no-such-data.csv'")
+    choose(page, "train-base", "no-such-model")
+    page.locator("#start-button").click()
+    expect(message).to_contain_text("No model 'no-such-model'")
+    page.locator("#train-name input").fill("")
+    page.locator("#start-button").click()
+    expect(message).to_contain_text("letters, digits")
     assert sorted(home.runs.iterdir()) == before
 
 
-def test_the_data_report_shows_sizes_shares_and_what_the_model_reads(
+def test_the_data_and_ten_augmented_examples_are_shown_before_a_start(
     page: Page, address: str, tiny_model: Path, tiny_data: Path
 ) -> None:
     open_train(page, address)
@@ -219,11 +216,6 @@ def test_the_data_report_shows_sizes_shares_and_what_the_model_reads(
     expect(report.get_by_role("region", name="Texts shared")).to_contain_text("test in train")
     expect(report.get_by_role("region", name="The first training texts")).to_contain_text("[CLS]")
 
-
-def test_ten_augmented_examples_are_shown_before_a_start(page: Page, address: str, tiny_data: Path) -> None:
-    open_train(page, address)
-    choose(page, "train-source", str(tiny_data))
-    open_fold(page, "data-fold")
     page.locator("#copies-button").click()
     expect(page.locator("#copies")).to_contain_text("augment.steps is empty")
     open_fold(page, "group-augment")
@@ -231,17 +223,6 @@ def test_ten_augmented_examples_are_shown_before_a_start(page: Page, address: st
     page.locator("#copies-button").click()
     expect(page.locator("#copies").get_by_role("row")).to_have_count(11)
     expect(page.locator("#copies")).to_contain_text("antonym")
-
-
-def test_a_value_out_of_bounds_is_told_at_its_field_at_once(page: Page, address: str) -> None:
-    open_train(page, address)
-    open_fold(page, "group-optim")
-    field = page.locator("#field-optim-epochs")
-    field.locator("input").fill("0")
-    expect(field).to_have_class(re.compile("volta-invalid"))
-    expect(field).to_have_attribute("data-problem", re.compile("optim.epochs should be greater than or equal to 1"))
-    field.locator("input").fill("2")
-    expect(field).not_to_have_class(re.compile("volta-invalid"))
 
 
 def test_what_a_run_will_take_is_told_before_it_starts(
@@ -275,14 +256,21 @@ def test_files_of_the_project_and_of_runs_are_not_served(address: str, home: Hom
             urllib.request.urlopen(f"{address}/gradio_api/file={path}")
 
 
-def test_a_changed_field_is_marked_and_stands_in_the_command(page: Page, address: str) -> None:
+def test_a_changed_field_is_marked_stands_in_the_command_and_is_told_its_bounds(page: Page, address: str) -> None:
     open_train(page, address)
     open_fold(page, "group-optim")
-    page.locator("#field-optim-epochs input").fill("7")
+    field = page.locator("#field-optim-epochs")
+    field.locator("input").fill("7")
     expect(page.locator("#group-optim")).to_contain_text("changed: epochs")
     expect(page.locator("#train-command")).to_contain_text("--set optim.epochs=7")
-    page.locator("#field-optim-epochs input").fill("0")
-    expect(page.locator("#train-problem")).to_contain_text("optim.epochs should be greater than or equal to 1")
+    expect(field).not_to_have_class(re.compile("volta-invalid"))
+    field.locator("input").fill("0")
+    bounds = "optim.epochs should be greater than or equal to 1"
+    expect(page.locator("#train-problem")).to_contain_text(bounds)
+    expect(field).to_have_class(re.compile("volta-invalid"))
+    expect(field).to_have_attribute("data-problem", re.compile(bounds))
+    field.locator("input").fill("2")
+    expect(field).not_to_have_class(re.compile("volta-invalid"))
 
 
 def test_a_preset_starts_from_what_can_be_had_here_within_the_budget(page: Page, address: str) -> None:
@@ -310,19 +298,6 @@ def test_a_preset_of_several_runs_shows_its_command_and_no_fields_of_one_run(pag
     choose(page, "train-preset", "quick")
     expect(page.locator("#group-optim")).to_be_visible()
     expect(page.locator("#train-command")).to_contain_text("train --preset quick --name quick-1")
-
-
-def test_a_restarted_app_shows_the_run(context: BrowserContext, home: Home) -> None:
-    port = free_port()
-    page = context.new_page()
-    with running_app(home, port) as address:
-        open_train(page, address, "tiny")
-        expect(state_of(page)).to_have_text("finished")
-    with running_app(home, port):
-        page.reload()
-        expect(shown_run(page)).to_have_text("tiny")
-        expect(state_of(page)).to_have_text("finished")
-        expect(page.locator("#run-log-fold")).to_be_visible()
 
 
 @pytest.mark.parametrize("tab", ["predict", "train"])
