@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.contest import asked_for, compared, compete, machine, report, sst2_at_hand, take_turns, trained_model
+from benchmarks.contest import asked_for, compared, compete, data_at_hand, machine, report, take_turns, trained_model
 from pipeline.models import choose_device
 from pipeline.reading import read_source
 from pipeline.sources import find_data
@@ -28,7 +28,7 @@ AT_LEAST = 2.0  # times as fast as pipeline_by_one
 
 
 def sentences() -> list[str]:
-    with sst2_at_hand():
+    with data_at_hand():
         tables = read_source(find_data("sst2")).tables
     texts: list[str] = [text for split in ("validation", "test") for text in tables[split]["sentence"].to_pylist()]
     return texts

@@ -117,14 +117,14 @@ def _cpu_model() -> str:
 
 
 @contextmanager
-def sst2_at_hand() -> Iterator[None]:
-    """Where SST-2 cannot be read, end with a sentence on how to get it."""
+def data_at_hand() -> Iterator[None]:
+    """Where the data cannot be read, end with a sentence on how to get them."""
     try:
         yield
     except DataError as exception:
         sys.exit(
-            f"SST-2 is not at hand: {exception} This benchmark reads sst2/train.parquet, validation.parquet and "
-            "test.parquet in $VOLTA_DATA, or in ../shared/data beside the checkout, or the Hub's stanfordnlp/sst2."
+            f"The data are not at hand: {exception} This benchmark reads train.parquet, validation.parquet and "
+            "test.parquet of a folder like sst2 in $VOLTA_DATA, or in ../shared/data beside the checkout, or the Hub."
         )
 
 

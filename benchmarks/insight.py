@@ -44,7 +44,7 @@ from analysis.neighbors import influences
 from analysis.phenomena import PhenomenaOf
 from analysis.slices import found_slices
 from analysis.training_index import build_index, open_index
-from benchmarks.contest import asked_for, machine, report, say, sst2_at_hand
+from benchmarks.contest import asked_for, data_at_hand, machine, report, say
 from pipeline.catalog import create_run
 from pipeline.config import make_config
 from pipeline.data import load_splits
@@ -252,7 +252,7 @@ def main() -> None:
     options = asked_for(__doc__, parts=PARTS, texts=300, rounds=5, seeds=10)
     measured_on = machine()
     predictor = Predictor.load(MODEL)
-    with sst2_at_hand(), tempfile.TemporaryDirectory(prefix="volta-insight-") as home:
+    with data_at_hand(), tempfile.TemporaryDirectory(prefix="volta-insight-") as home:
         examples = sst2_test(predictor)
         for row in range(10):           # ONNX Runtime comes with the fourth call
             attribute(predictor, examples.predictions.texts[row])

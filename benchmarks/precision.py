@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.contest import asked_for, machine, report, spread, sst2_at_hand, take_turns
+from benchmarks.contest import asked_for, data_at_hand, machine, report, spread, take_turns
 from pipeline.config import make_config
 from pipeline.data import Splits, load_splits
 from pipeline.hardware import forget_peak_memory
@@ -49,7 +49,7 @@ def measure(way: str, data: dict[str, Any], splits: Splits, steps: int) -> dict[
 def main() -> None:
     options = asked_for(__doc__, source="sst2", length=128, steps=60, rounds=3)
     data = {"source": options.source, "max_length": options.length, "limit": 5_000, "split": "random"}
-    with sst2_at_hand():
+    with data_at_hand():
         splits = load_splits(make_config({"name": "precision", "data": data}).data)
     device = choose_device()
     ways = [way for way in WAYS if way != "fp16" or device.type == "cuda"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.contest import asked_for, compete, machine, report, sst2_at_hand, take_turns
+from benchmarks.contest import asked_for, compete, data_at_hand, machine, report, take_turns
 from pipeline.sources import find_data
 
 COUNTS = ("default", "0", "1000", "10000")
@@ -33,7 +33,7 @@ def measure(count: str, _: int) -> dict[str, float]:
 
 def main() -> None:
     options = asked_for(__doc__, rounds=3)
-    with sst2_at_hand():
+    with data_at_hand():
         find_data("sst2")
     measured_on = machine()
     rounds = take_turns(options.rounds, COUNTS, measure)

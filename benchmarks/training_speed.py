@@ -25,7 +25,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import asked_for, compared, compete, machine, report, say, spread, sst2_at_hand, take_turns
+from benchmarks.contest import asked_for, compared, compete, data_at_hand, machine, report, say, spread, take_turns
 from pipeline.config_parts import DataConfig
 from pipeline.data import Splits, load_splits
 from pipeline.models import choose_device
@@ -85,7 +85,7 @@ def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
 def main() -> None:
     options = asked_for(__doc__, rows=10_000, seeds=3, contenders=[VOLTA, *AT_LEAST])
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-    with sst2_at_hand():
+    with data_at_hand():
         splits = load_splits(DataConfig(source="sst2", limit=options.rows))
     examples = splits.train.num_rows
     say(f"{examples} training examples, {splits.test.num_rows} to measure accuracy on")

@@ -96,7 +96,7 @@ def keep_freed_memory() -> None:
 
 
 def limit_kept_memory(device: torch.device) -> None:
-    """Where a CPU's run has more than 4 GiB resident, let the C library give back what it keeps (glibc only).
+    """Where a CPU's run has 8 GiB or a third of the memory resident, let the C library give back what it keeps (glibc).
 
     Steps on long texts, each of another shape, leave the heap in pieces: without this, a run on IMDB grows to three
     times what its steps need.
@@ -108,5 +108,6 @@ def limit_kept_memory(device: torch.device) -> None:
         libc.malloc_trim(0)
 
 
-_KEPT_BYTES = 4 * 1024**3
+# Each time costs about two steps' time, so not sooner than needed.
+_KEPT_BYTES = min(8 * 1024**3, psutil.virtual_memory().total // 3)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4     # malloc.h

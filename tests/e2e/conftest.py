@@ -19,7 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from pipeline.runs import is_held
 
 PROJECT_ROOT = Path(__file__).parents[2]
 WAIT_MS = 60_000                # for anything the page should show: long, since the machine may be busy
@@ -74,6 +77,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_data: 
     home.command("train", *assignments, "--name", "tiny")
     yield home
     for path in home.runs.glob("*/.lock"):      # of a test that failed: its run would go on for minutes
+        if not is_held(FileLock(path)):
+            continue
         command = [sys.executable, "-m", "pipeline", "stop", path.parent.name]
         subprocess.run(command, cwd=PROJECT_ROOT, env=home.environment, capture_output=True)
 
