@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.compare import Estimate, compare, holm, mean_gain, predicted_in_order
 from pipeline.catalog import load_run
-from pipeline.config import differing_fields, field_value
+from pipeline.config import FIELDS, differing_fields, field_value
 from pipeline.exceptions import RunError
 from pipeline.experiments import Experiment, Member, members_of
 from pipeline.metrics import compute_metrics
@@ -80,6 +80,8 @@ class Result:
     note: str
     split: str                      # test where all have been evaluated on it, else validation
     variants: list[Variant]
+    seeds: list[int]
+    shared: dict[str, Any]          # fields of all variants: model, data, and what is not as by default
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def measure(experiment: Experiment) -> Result:
     beside = records.predictions(first)     # in memory all the time; of the others one variant at a time
     variants = [_variant(name, records, None if name == first else beside) for name in records.members]
     judged = _judged(variants, _is_done(experiment, records.states))
-    return Result(experiment.name, experiment.note, records.split, judged)
+    seeds = list(dict.fromkeys(each.seed for members in records.members.values() for each in members))
+    return Result(experiment.name, experiment.note, records.split, judged, seeds, _shared(records))
 
 
 def _is_done(experiment: Experiment, states: dict[str, str]) -> bool:
@@ -162,6 +165,14 @@ def _fields(records: _Records) -> list[str]:
     """Those in which variants differ."""
     first, *others = (members[0].config for members in records.members.values())
     return [name for name in differing_fields(first, *others) if name not in ("name", "note", "seed")]
+
+
+def _shared(records: _Records) -> dict[str, Any]:
+    config = next(iter(records.members.values()))[0].config
+    own = {"name", "note", "seed", *_fields(records)}
+    values = {name: field_value(config, name) for name in FIELDS if name not in own}
+    always = ("model.base", "data.source")
+    return {name: value for name, value in values.items() if name in always or value != FIELDS[name].default}
 
 
 def _metrics(found: list[Predictions]) -> dict[str, Spread]:

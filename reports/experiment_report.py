@@ -87,10 +87,14 @@ def _line(variant: Variant, metrics: Sequence[str]) -> dict[str, Any]:
 
 def sentences(result: Result) -> list[str]:
     first, *others = result.variants
+    fields = say("page.comma").join(f"{name} {value}" for name, value in result.shared.items())
+    seeds = say("page.comma").join(map(str, result.seeds))
     told = [result.note] if result.note else []
+    told.append(say("experiment.shared", fields=fields, seeds=seeds))
     if sizes := [variant.gain.n for variant in others if variant.gain]:     # all of the same examples
         told.append(say("experiment.measured", split=result.split, n=f"{sizes[0]:,}", first=first.name))
-        told += [say("experiment.how"), say("experiment.covers")]
+        told += [say("experiment.how")]
+        told.append(say("experiment.covers" if len(result.seeds) > 1 else "experiment.covers_one_seed"))
         told += [say("experiment.on_test")] if result.split == "test" else []
     for variant in result.variants:
         if variant.reason and variant.verdict == "not_compared":

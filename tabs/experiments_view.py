@@ -63,11 +63,15 @@ def standing_blocks(experiment: Experiment, stands: list[Standing]) -> list[Bloc
     state = "going" if is_swept(experiment.name) else "done" if done == len(stands) else "resting"
     told = say(f"sweeps.{state}", done=count(done), n=count(len(stands)))
     took = [each.seconds for each in stands if each.seconds]
-    if took and state == "going":
+    if took and state == "going" and done < len(stands):
         told += " " + say("sweeps.left", time=duration(mean(took) * (len(stands) - done)))
+
+    def beginning(each: Standing) -> bool:
+        return state == "going" and each.state == "interrupted"     # it is there, and its process not yet
+
     rows = [
         (
-            each.variant, each.seed, say(f"states.{each.state}"),
+            each.variant, each.seed, say("run.starting" if beginning(each) else f"states.{each.state}"),
             f"{metric_words(each.best['metric'])} {number(each.best['value'])}" if each.best else "",
             each.reason or "",
         )
@@ -114,6 +118,9 @@ def experiment_of(
     named_changes = [NAMED_CHANGE.fullmatch(line) for line in lines]
     if any(named_changes) and not all(named_changes):
         raise ConfigError(say("sweeps.half_named"))
+    names = [match[1] for match in named_changes if match]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(say("sweeps.twice", name=twice[0]))
     listed: Any = {match[1]: _fields(match[2]) for match in named_changes if match} or list(map(_fields, lines))
     try:
         numbers = tuple(int(seed) for seed in re.split(r"[,\s]+", seeds.strip()) if seed)

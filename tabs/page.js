@@ -127,6 +127,7 @@ window.volta = (() => {
   const addressOf = (values) => {
     const url = new URL(location.href);
     Object.entries(values).forEach(([name, value]) => url.searchParams.set(name, value));
+    url.hash = values.tab === "train" ? "run-status" : ""; // below the form, which fills a screen
     return url.href;
   };
   const link = ({ text, kind, ...values }) => {
@@ -390,7 +391,13 @@ window.volta = (() => {
   // The address: what is looked at, so that a refresh or a second tab shows the same
 
   let opened = false; // until then gradio itself selects its first tab, which must not overwrite the address
-  const open = () => void (opened = true);
+  const open = () => {
+    opened = true;
+    const scroll = () => document.getElementById(location.hash.slice(1))?.scrollIntoView();
+    const drawn = new ResizeObserver(scroll); // the page grows while the tab is drawn
+    drawn.observe(document.body);
+    setTimeout(() => drawn.disconnect(), 3000);
+  };
   const ofErrors = ["data", "split", "example", "beside", "show", "search", "regex", "rule", "sort", "at"];
   const rememberErrors = ([place, run, file, beside, show, search, regex, rule, sort]) => {
     const url = new URL(location.href);

@@ -40,7 +40,8 @@ def result(run_root: Path) -> Result:
 def test_markdown_is_aligned_and_says_what_is_worth_it(result: Result) -> None:
     lines = markdown_of(result).splitlines()
     assert lines[0] == "# Experiment ablation" and lines[2] == "What helps?"
-    assert lines[4].startswith("Measured on validation, n = 400: each change beside baseline")
+    assert lines[4] == "All runs: data.source starter, model.base all-MiniLM-L6-v2; seeds 1, 2."
+    assert lines[6].startswith("Measured on validation, n = 400: each change beside baseline")
     start = lines.index("## Worth it?") + 2
     table = lines[start : start + 6]
     assert len({len(line) for line in table}) == 1

@@ -14,8 +14,18 @@ from pipeline.exceptions import ConfigError
 from pipeline.experiments import Experiment, experiment_names, members_of, save_experiment
 from pipeline.runs import write_json
 from pipeline.sources import find_data
+from pipeline.sweeping import Standing
 from reports.words import say
-from tabs.experiments_view import build_experiments_fold, experiment_of, go_on, look, queue, report, stop
+from tabs.experiments_view import (
+    build_experiments_fold,
+    experiment_of,
+    go_on,
+    look,
+    queue,
+    report,
+    standing_blocks,
+    stop,
+)
 from tabs.shared import duration
 
 
@@ -41,6 +51,7 @@ def test_what_is_typed_becomes_an_experiment() -> None:
     (("-/", "quick", "full", "", "optim.epochs=1", "1", False), "A name has 1 to 64 letters"),
     (("x", "quick", "full", "", " ", "1", False), "An experiment compares changes; none was given"),
     (("x", "quick", "full", "", "slow: optim.epochs=1\noptim.epochs=2", "1", False), "Name all of them, or none"),
+    (("x", "quick", "full", "", "a: optim.epochs=1\na: optim.epochs=2", "1", False), "Two changes are called 'a'"),
     (("x", "quick", "full", "", "cosine", "1", False), "A change is field=value; found 'cosine'"),
     (("x", "quick", "full", "", "optim.epochs=1", "one", False), "Seeds are whole numbers with commas between; found"),
     (("x", "quick", "full", "", "optim.epoch=1", "1", False), "There is no field 'optim.epoch'"),
@@ -121,6 +132,13 @@ def test_an_experiment_that_cannot_begin_is_not_kept(run_root: Path) -> None:
     [said], picker = queue(None, "ab", "quick", "full", "data.source=no-such-data", "optim.schedule=cosine", "1", False)
     assert said["text"].startswith("No data 'no-such-data' was found.") and picker == gr.skip()
     assert experiment_names() == []
+
+
+def test_a_run_whose_process_is_not_there_yet_begins_while_it_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment, stands = Experiment(name="ab"), [Standing("ab-baseline", "baseline", 42, "interrupted")]
+    for swept, shown in ((True, say("run.starting")), (False, "interrupted")):
+        monkeypatch.setattr("tabs.experiments_view.is_swept", lambda name, swept=swept: swept)
+        assert standing_blocks(experiment, stands)[1]["rows"][0][2] == shown
 
 
 def test_another_choice_clears_what_was_said_of_the_last_one() -> None:

@@ -33,7 +33,6 @@ def test_what_the_page_shows_is_of_one_subject(page: Page, address: str, home: H
     expect(tried).to_contain_text("Tried in order for run two", timeout=WAIT_MS)
     page.locator("#diagnose-button").click()
     expect(tried).not_to_contain_text("run two")
-    expect(verdict).to_contain_text("Verdict on run two")
 
 
 def test_a_run_that_cannot_learn_gets_a_verdict_and_its_remedy_is_started(page: Page, address: str, home: Home) -> None:
@@ -55,3 +54,4 @@ def test_a_run_that_cannot_learn_gets_a_verdict_and_its_remedy_is_started(page: 
     expect(started).to_contain_text("sick-rate-5e-5-1")
     started.get_by_role("link").click()
     expect(page).to_have_url(re.compile("tab=train&run=sick-rate-5e-5-1|run=sick-rate-5e-5-1&tab=train"))
+    expect(page.locator("#run-status strong")).to_be_in_viewport()      # below the form, which fills a screen
