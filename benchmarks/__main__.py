@@ -24,7 +24,7 @@ MINUTES = {
     "beside": 7,
     "insight": 30,
     "precision": 4,
-    "kept_memory": 20,
+    "kept_memory": 30,
     "memory": 5,
     "titles": 2,
     "spinning": 6,

@@ -108,6 +108,6 @@ def limit_kept_memory(device: torch.device) -> None:
         libc.malloc_trim(0)
 
 
-# Each time costs about two steps' time, so not sooner than needed.
+# Each time costs as much as a step or two, so not sooner than needed.
 _KEPT_BYTES = min(8 * 1024**3, psutil.virtual_memory().total // 3)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4     # malloc.h

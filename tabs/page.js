@@ -393,6 +393,7 @@ window.volta = (() => {
   let opened = false; // until then gradio itself selects its first tab, which must not overwrite the address
   const open = () => {
     opened = true;
+    if (!location.hash) return;
     const scroll = () => document.getElementById(location.hash.slice(1))?.scrollIntoView();
     const drawn = new ResizeObserver(scroll); // the page grows while the tab is drawn
     drawn.observe(document.body);
