@@ -60,6 +60,16 @@ def test_of_one_seed_the_test_is_mcnemars_corrected_for_all_changes(run_root: Pa
     )
 
 
+def test_what_all_runs_have_is_told_beside_what_differs(run_root: Path) -> None:
+    of_all = {"data.limit": 300, "optim.learning_rate": 1e-4}
+    experiment = ablation(seeds=2, long=LONG).model_copy(update={"set": of_all})
+    for member in members_of(experiment):
+        write_run(member, 50)
+    result = measure(experiment)
+    assert result.seeds == [1, 2] and list(result.variants[0].fields) == ["optim.epochs"]
+    assert result.shared == {"model.base": "all-MiniLM-L6-v2", "data.source": "starter", **of_all}
+
+
 def test_figures_are_means_over_seeds_with_their_spread(run_root: Path) -> None:
     experiment = ablation(seeds=3, long=LONG)
     for member in members_of(experiment):
