@@ -25,6 +25,7 @@ from tabs.language import KnowsLanguage, Page, in_all_languages, language_picker
 from tabs.look import CSS_PATH, make_theme, page_head, plotly_route
 from tabs.predict_tab import build_predict_tab, warm_up
 from tabs.runs_tab import build_runs_tab
+from tabs.shared import QUIET
 from tabs.train_tab import build_train_tab
 
 TABS = ("predict", "train", "runs", "errors", "diagnose")
@@ -53,7 +54,7 @@ def build_in_one_language() -> Page:
             with gr.Tab(say("tabs.diagnose"), id="diagnose", elem_id="diagnose-tab") as diagnose:
                 build_diagnose_tab(diagnose)
         build_analysis_endpoints()
-        opened = demo.load(asked_tab, None, tabs, api_visibility="private", show_progress="hidden")
+        opened = demo.load(asked_tab, None, tabs, **QUIET)
         opened.then(None, None, None, js="volta.open")
         # Only what is in sight is looked at anew: ten pages that are open cost the machine no more than they show.
         selected = [tab.select for tab in (predict, train, runs, errors, diagnose)]

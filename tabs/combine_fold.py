@@ -8,7 +8,7 @@ import gradio as gr
 
 from reports.words import say
 from tabs.access import owner_only
-from tabs.shared import Block, answer_of_command, blocks_view, number, text
+from tabs.shared import QUIET, Block, answer_of_command, blocks_view, number, text
 
 WAYS = ("ensemble", "average")      # commands of python -m pipeline
 
@@ -41,7 +41,6 @@ def build_combine_fold(ticked: str) -> None:
         [chosen, way, name],
         message,
         js=f"(_, ...rest) => [{ticked}, ...rest]",
-        api_visibility="private",
-        show_progress="hidden",
         concurrency_limit=None,
+        **QUIET,
     )

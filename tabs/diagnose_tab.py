@@ -21,6 +21,7 @@ from tabs.access import owner_only
 from tabs.diagnose_view import PRESET, RUN, Found, evidence_blocks, subject_name, tried_blocks, verdict_blocks
 from tabs.preset_view import stand_in
 from tabs.shared import (
+    QUIET,
     Block,
     CommandError,
     begin_command,
@@ -159,16 +160,15 @@ def build_diagnose_tab(tab: gr.Tab) -> None:
         evidence = blocks_view("diagnose-evidence")
     found, asked, picked = gr.State(None), gr.JSON(visible=False), gr.JSON(visible=False)
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     address = "(asked, shown) => [location.search, shown]"
-    entered = tab.select(enter, [asked, subject], subject, js=address, **quiet)
+    entered = tab.select(enter, [asked, subject], subject, js=address, **QUIET)
     remember = "(subject) => volta.remember('diagnose', subject?.startsWith('run/') ? subject.slice(4) : '')"
     entered.then(None, subject, None, js=remember)
     subject.input(None, subject, None, js=remember)
-    button.click(lambda: ([], []), None, [tried, started], **quiet)
-    button.click(examine, subject, [verdict, evidence, found], concurrency_limit=1, **quiet)
-    trial.click(forget_others, [subject, found], [verdict, evidence, found, started], **quiet)
-    trial.click(try_remedies, [subject, found], tried, concurrency_limit=1, **quiet)
+    button.click(lambda: ([], []), None, [tried, started], **QUIET)
+    button.click(examine, subject, [verdict, evidence, found], concurrency_limit=1, **QUIET)
+    trial.click(forget_others, [subject, found], [verdict, evidence, found, started], **QUIET)
+    trial.click(try_remedies, [subject, found], tried, concurrency_limit=1, **QUIET)
     verdict.input(
-        run_remedy, [picked, subject, found], started, js="(_, ...rest) => [volta.picked(), ...rest]", **quiet
+        run_remedy, [picked, subject, found], started, js="(_, ...rest) => [volta.picked(), ...rest]", **QUIET
     )

@@ -18,7 +18,7 @@ from reports.words import say
 from tabs.access import telling
 from tabs.errors_data import asked_rows
 from tabs.errors_view import cause_told, told_of
-from tabs.shared import Block, blocks_view, count, download_folder, find_run, text
+from tabs.shared import QUIET, Block, blocks_view, count, download_folder, find_run, text
 
 MAX_COLOURED = 100      # of a second or less each
 TOLD_EVERY = 5
@@ -78,5 +78,4 @@ def build_export(inputs: list[Any]) -> None:
             button = gr.Button(say("export.make"), size="sm", elem_id="export-button", scale=0, min_width=160)
         message = blocks_view("export-message", live=True)
         download = gr.DownloadButton(visible=False, elem_id="export-download", scale=0, min_width=240)
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 1}
-    button.click(export, [kind, *inputs], [message, download], **quiet)
+    button.click(export, [kind, *inputs], [message, download], concurrency_limit=1, **QUIET)

@@ -35,10 +35,10 @@ from tabs.errors_view import (
 )
 from tabs.judge_form import build_judge_form
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
-from tabs.shared import blocks_view, chart_view, find_run, tab_heading, text
+from tabs.shared import QUIET, blocks_view, chart_view, find_run, tab_heading, text
 from tabs.suite_view import ask_suite
 from tabs.taught_view import build_asked_fold, build_taught_fold, doubt_labels, group_errors
-from tabs.why_view import PREDICTED, label_picker
+from tabs.why_view import PREDICTED, explained_labels
 
 SHOWN, SORTS = ("errors", "all", "correct"), ("loss", "probability", "words", "row")
 # The scripts of the events: what the browser alone knows, and what it keeps in the address
@@ -89,7 +89,7 @@ def choose_run(name: str | None, file: str | None, beside: str | None, label: st
             choices=[(say("page.none"), ""), *((other, other) for other in others)],
             value=beside if beside in others else "",
         ),
-        label_picker(names, label),
+        gr.Dropdown(choices=explained_labels(names), value=label if label in names else PREDICTED),
         gr.Dropdown(choices=[(say("errors.all_others"), PREDICTED), *names], value=PREDICTED),
     ]
 
@@ -194,7 +194,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     inputs = [run, file, beside, show, search, regex, rule, sort]
     build_export(inputs)
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    quiet = {**QUIET, "concurrency_limit": None}
     looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
     examined: dict[str, Any] = {
         "fn": open_example, "inputs": [place, run, file, beside, label, against, method, second], "outputs": sentence,

@@ -19,6 +19,7 @@ from reports.words import say
 from tabs.access import owner_only, telling
 from tabs.run_panel import metric_words
 from tabs.shared import (
+    QUIET,
     Block,
     blocks_view,
     column,
@@ -199,7 +200,6 @@ def report(name: str | None, kind: str) -> tuple[list[Block], Any]:
 
 def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
     """The fold in the Runs tab; looked at anew whenever the timer of the tab ticks."""
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     with gr.Accordion(say("sweeps.title"), open=False, elem_id="experiments-fold"):
         gr.Markdown(say("sweeps.help"))
         with gr.Row(elem_classes="volta-controls"):
@@ -239,10 +239,10 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
             )
             begun = blocks_view("experiment-begun", live=True)
     seen = gr.State(None)
-    looked: dict[str, Any] = {"fn": look, "inputs": [picker, seen], "outputs": [picker, stands, result, seen], **quiet}
+    looked: dict[str, Any] = {"fn": look, "inputs": [picker, seen], "outputs": [picker, stands, result, seen], **QUIET}
     gr.on([timer.tick, tab.select, picker.input], trigger_mode="always_last", **looked)
-    begin.click(queue, [name, base, budget, common, changes, seeds, test], [begun, picker], **quiet).then(**looked)
-    again.click(go_on, picker, message, **quiet).then(**looked)
-    end.click(stop, picker, message, **quiet).then(**looked)
-    gr.on([picker.change, kind.change], lambda: ([], gr.update(visible=False)), None, [message, download], **quiet)
-    make.click(report, [picker, kind], [message, download], **quiet)
+    begin.click(queue, [name, base, budget, common, changes, seeds, test], [begun, picker], **QUIET).then(**looked)
+    again.click(go_on, picker, message, **QUIET).then(**looked)
+    end.click(stop, picker, message, **QUIET).then(**looked)
+    gr.on([picker.change, kind.change], lambda: ([], gr.update(visible=False)), None, [message, download], **QUIET)
+    make.click(report, [picker, kind], [message, download], **QUIET)

@@ -12,7 +12,7 @@ from pipeline.runs import Run
 from reports.words import say
 from tabs.access import owner_only
 from tabs.errors_data import open_predictions
-from tabs.shared import Block, blocks_view, column, find_run, table, text, the_run
+from tabs.shared import QUIET, Block, blocks_view, column, find_run, table, text, the_run
 
 Place = dict[str, Any]      # {"page", "example"} of the Errors tab
 
@@ -112,14 +112,13 @@ def build_judge_form(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown, whatif
         right = gr.Dropdown([], label=say("judge.fix_label"), elem_id="fix-label")
         fix = gr.Button(say("judge.fix"), size="sm", elem_id="fix-button", scale=0, min_width=200)
         fixes = blocks_view("fix-list", live=True)
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    save.click(save_judgement, [place, run, file, mark, label, tags, note], [saved, right], **quiet)
-    fix.click(save_fix, [run, whatif, right], fixes, **quiet)
+    save.click(save_judgement, [place, run, file, mark, label, tags, note], [saved, right], **QUIET)
+    fix.click(save_fix, [run, whatif, right], fixes, **QUIET)
     picked, drafts = gr.JSON(visible=False), gr.State(Drafts())
-    fixes.input(remove_fix, [picked, run], fixes, js="(_, run) => [volta.picked(), run]", **quiet)
+    fixes.input(remove_fix, [picked, run], fixes, js="(_, run) => [volta.picked(), run]", **QUIET)
     return {
         "fn": fill_form,
         "inputs": [place, run, file, drafts, mark, label, tags, note],
         "outputs": [mark, label, tags, note, right, saved, fixes, drafts],
-        **quiet,
+        **QUIET,
     }

@@ -13,6 +13,7 @@ from pipeline.exceptions import ModelError, WorkbenchError
 from reports.words import say
 from tabs.access import check_may_change
 from tabs.shared import (
+    QUIET,
     Block,
     blocks_view,
     column,
@@ -91,13 +92,12 @@ def build_predict_file(run: gr.Dropdown) -> None:
             )
             upload = upload_button(say("file.choose"), "file-button")
         download = gr.DownloadButton(visible=False, elem_id="file-download", scale=0, min_width=240)
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     # One file at a time: until its turn comes, another one says so.
-    upload.upload(lambda: [text(say("file.waiting"), "hint")], None, message, **quiet)
+    upload.upload(lambda: [text(say("file.waiting"), "hint")], None, message, **QUIET)
     upload.upload(
         predict_upload,
         [upload, text_column, encoding, run],
         [message, download],
         concurrency_limit=1,
-        **quiet,
+        **QUIET,
     )

@@ -18,6 +18,7 @@ from reports.words import meaning, say
 from tabs.access import telling
 from tabs.predict_file import build_predict_file
 from tabs.shared import (
+    QUIET,
     Block,
     asked_run,
     bars,
@@ -35,7 +36,7 @@ from tabs.shared import (
     text,
     write_kept,
 )
-from tabs.why_view import PREDICTED, label_picker, why_blocks
+from tabs.why_view import PREDICTED, explained_labels, why_blocks
 
 FIRST_EXAMPLE = "I LOVE YOU but you dnt love me"
 EXAMPLES = {
@@ -169,9 +170,13 @@ def asked_other(run: str | None, request: gr.Request) -> Any:
 def label_choices(run: str | None, label: str) -> Any:
     """The labels that can be explained."""
     try:
-        return label_picker(Predictor.load(run).label_names if run in runs_to_predict_with() and run else [], label)
+        names = Predictor.load(run).label_names if run in runs_to_predict_with() and run else []
     except WorkbenchError:      # told by the prediction
-        return label_picker([], label)
+        names = []
+    # A choice is left alone where it can stay: the visitor may choose while this is on its way.
+    known = label in (PREDICTED, *names)
+    choices = explained_labels(names)
+    return gr.Dropdown(choices=choices) if known else gr.Dropdown(choices=choices, value=PREDICTED)
 
 
 def keep_try(typed: str, run: str | None, kept: Any) -> tuple[list[dict[str, str]], list[Block]]:
@@ -296,25 +301,24 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         curl = gr.Code(label=say("predict.terminal"), buttons=["copy"], **code)
         python = gr.Code(label=say("predict.python"), buttons=["copy"], **code)
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     shown = ([typed, run], result)
     explained: dict[str, Any] = {
-        "fn": words_page, "inputs": [typed, run, other, label], "outputs": [why, beside], **quiet
+        "fn": words_page, "inputs": [typed, run, other, label], "outputs": [why, beside], **QUIET
     }
     # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
     demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
-    demo.load(show_kept_tries, tries, [tries, kept], js=read_kept(KEPT_TRIES), **quiet)
-    opened = demo.load(refresh_runs, run, run, **quiet).then(predict_page, *shown, **quiet)
-    opened = opened.then(label_choices, [run, label], label, **quiet).then(asked_other, run, other, **quiet)
-    opened = opened.then(other_choices, [run, other], other, **quiet).then(**explained)
-    opened.then(code_examples, run, [curl, python], **quiet)
+    demo.load(show_kept_tries, tries, [tries, kept], js=read_kept(KEPT_TRIES), **QUIET)
+    opened = demo.load(refresh_runs, run, run, **QUIET).then(predict_page, *shown, **QUIET)
+    opened = opened.then(label_choices, [run, label], label, **QUIET).then(asked_other, run, other, **QUIET)
+    opened = opened.then(other_choices, [run, other], other, **QUIET).then(**explained)
+    opened.then(code_examples, run, [curl, python], **QUIET)
     gr.on(
         [typed.change, typed.submit, run.change, button.click],
         predict_page,
         *shown,
         trigger_mode="always_last",
         concurrency_limit=None,
-        **quiet,
+        **QUIET,
     )
     # Beside the prediction, not behind it: of what is typed meanwhile only the last is explained.
     gr.on(
@@ -323,13 +327,13 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         concurrency_limit=None,
         **explained,
     )
-    run.change(label_choices, [run, label], label, **quiet).then(**explained)
-    keep.click(keep_try, [typed, run, tries], [tries, kept], **quiet).then(
+    run.change(label_choices, [run, label], label, **QUIET).then(**explained)
+    keep.click(keep_try, [typed, run, tries], [tries, kept], **QUIET).then(
         None, tries, None, js=write_kept(KEPT_TRIES)
     )
     gr.on([typed.input, typed.blur], None, typed, None, js=write_kept(KEPT_TEXT))
     gr.on([run.input, other.input, tab.select], None, [run, other], None, js=REMEMBER)
-    run.change(code_examples, run, [curl, python], **quiet)
-    tab.select(refresh_runs, run, run, **quiet)
-    gr.on([demo.load, tab.select, run.change], other_choices, [run, other], other, **quiet)
+    run.change(code_examples, run, [curl, python], **QUIET)
+    tab.select(refresh_runs, run, run, **QUIET)
+    gr.on([demo.load, tab.select, run.change], other_choices, [run, other], other, **QUIET)
     gr.api(predict_endpoint, api_name="predict", concurrency_limit=None)

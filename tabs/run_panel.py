@@ -14,6 +14,7 @@ from reports.curves import read_curves
 from reports.words import say, translate
 from tabs.access import owner_only
 from tabs.shared import (
+    QUIET,
     Block,
     asked_run,
     begin_command,
@@ -204,7 +205,7 @@ def build_run_panel(demo: gr.Blocks, tab: gr.Tab) -> Panel:
     seen = gr.State({})
     followed = [run, status, loss, score, log, stop, resume, timer, seen]
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    quiet = {**QUIET, "concurrency_limit": None}
     timer.tick(follow, [run, seen], followed, trigger_mode="once", **quiet)
     run.change(look_anew, run, followed, trigger_mode="always_last", **quiet)
     run.input(lambda: [], None, message, **quiet)

@@ -32,6 +32,7 @@ from tabs.runs_view import (
     when_written,
 )
 from tabs.shared import (
+    QUIET,
     Block,
     begin_command,
     blocks_view,
@@ -234,7 +235,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     seen, asked, to_delete = gr.State({}), gr.JSON(visible=False), gr.State(None)
     described = [details, config, environment, notes, log]
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    quiet = {**QUIET, "concurrency_limit": None}
     looked: dict[str, Any] = {
         "fn": look,
         "inputs": [asked, axis, smoothing, focus, seen],

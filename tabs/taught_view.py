@@ -14,7 +14,7 @@ from reports.words import say
 from tabs.access import owner_only, telling
 from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import cluster_blocks
-from tabs.shared import Block, blocks_view, column, columns, count, find_run, number, table, text, the_run
+from tabs.shared import QUIET, Block, blocks_view, column, columns, count, find_run, number, table, text, the_run
 
 DOUBTFUL_SHOWN = 20
 CONFLICTS_SHOWN = 10
@@ -116,22 +116,20 @@ def doubtful_blocks(opened: Opened) -> list[Block]:
 
 def build_taught_fold(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown) -> dict[str, Any]:
     """The fold under a sentence. Returns the event that fills it for the open example."""
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     with gr.Accordion(say("taught.title"), open=False, elem_id="taught-fold"):
         taught = blocks_view("errors-taught")
         build = gr.Button(say("taught.read"), size="sm", elem_id="index-button", scale=0, min_width=240)
         message = blocks_view("index-message", live=True)
-    filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **quiet}
-    build.click(read_training, run, message, concurrency_limit=1, **quiet).then(**filled)
+    filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **QUIET}
+    build.click(read_training, run, message, concurrency_limit=1, **QUIET).then(**filled)
     return filled
 
 
 def build_asked_fold(name: str, fn: Callable[..., Any], inputs: list[Any]) -> gr.HTML:
     """A fold that is computed at the press of its button. Returns its view, whose clicks mean something."""
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     with gr.Accordion(say(f"asked.{name}.title"), open=False, elem_id=f"{name}-fold"):
         gr.Markdown(say(f"asked.{name}.help"))
         button = gr.Button(say(f"asked.{name}.button"), size="sm", elem_id=f"{name}-button", scale=0, min_width=200)
         view = blocks_view(f"errors-{name}", live=True)
-    button.click(fn, inputs, view, concurrency_limit=1, **quiet)
+    button.click(fn, inputs, view, concurrency_limit=1, **QUIET)
     return view

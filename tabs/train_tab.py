@@ -22,6 +22,7 @@ from tabs.plan_view import plan_blocks
 from tabs.preset_view import start_from
 from tabs.run_panel import build_run_panel, look_anew
 from tabs.shared import (
+    QUIET,
     Block,
     answer_of_command,
     begin_command,
@@ -232,7 +233,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     message = blocks_view("start-message", live=True)
     panel = build_run_panel(demo, tab)
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    quiet = {**QUIET, "concurrency_limit": None}
     chosen = [preset, budget]
     described = ([*chosen, *form], [command, wrong, *folds])
     of_one_run = [source, base, folded, plan]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from analysis.attribution import Attribution
@@ -14,10 +13,9 @@ from tabs.shared import Block, folded, text
 PREDICTED = ""          # value of the picker of a label: the one that is predicted
 
 
-def label_picker(names: list[str], label: str) -> Any:
-    """The predicted label, or one by name. A known one stays chosen."""
-    choices = [(say("predict.predicted_label"), PREDICTED), *((name, name) for name in names)]
-    return gr.Dropdown(choices=choices, value=label if label in names else PREDICTED)
+def explained_labels(names: list[str]) -> list[tuple[str, str]]:
+    """The choices of which label is explained: the predicted one, or one by name."""
+    return [(say("predict.predicted_label"), PREDICTED), *((name, name) for name in names)]
 
 
 def why_blocks(found: Attribution) -> list[Block]:

@@ -20,6 +20,7 @@ from pipeline.runs import Run, Status
 from tabs import predict_tab
 from tabs.predict_tab import (
     default_run,
+    label_choices,
     many_sentences,
     one_sentence,
     other_choices,
@@ -142,6 +143,17 @@ def test_the_model_in_use_is_not_offered_as_its_own_rival(monkeypatch: pytest.Mo
     assert other_choices(None, "one") == gr.skip()
 
 
+@pytest.mark.parametrize("run, label, sent", [
+    ("sst2-minilm", "", {}), ("sst2-minilm", "negative", {}), ("sst2-minilm", "Sport", {"value": ""}),
+    (None, "negative", {"value": ""}),
+])
+def test_a_label_that_can_be_explained_is_left_chosen(run: str | None, label: str, sent: dict[str, str]) -> None:
+    names = ["negative", "positive"] if run else []
+    update = label_choices(run, label).constructor_args
+    assert [name for _, name in update.pop("choices")] == ["", *names]
+    assert update == sent      # without a value: what the visitor chooses while this is on its way stays
+
+
 def test_while_a_run_trains_the_words_are_announced(run_root: Path) -> None:
     assert len(list(words_page("", None, "", ""))) == 1
     with device_lock("cpu", threading.Event()):
@@ -212,6 +224,13 @@ def test_every_event_but_the_named_endpoint_is_private(run_root: Path) -> None:
 
     events = app.build_page().fns.values()
     assert [event.api_name for event in events if event.api_visibility != "private"] == ["predict", "errors", "explain"]
+
+
+def test_no_component_is_told_of_the_steps_of_an_event(run_root: Path) -> None:
+    import app
+
+    told = [event.name for event in app.build_page().fns.values() if event.fn and event.show_progress_on != []]
+    assert told == ["predict_endpoint", "errors_endpoint", "explain_endpoint"]     # of no part of the page
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
