@@ -151,6 +151,15 @@ def tiny_values(tiny_model: Path, tiny_data: Path) -> dict:
     return values_of_a_tiny_run(tiny_model, tiny_data)
 
 
+@pytest.fixture
+def commands_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the tabs are carried out in this process. The browser's tests see them have one of their own."""
+    from tests.command import CarriedOut
+
+    for module in ("tabs.shared", "tabs.diagnose_tab"):
+        monkeypatch.setattr(f"{module}.start_command", CarriedOut)
+
+
 @pytest.fixture(scope="session")
 def trained_root(tiny_model: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run root with `tiny`, trained by the command; what it said is in answer.json and stderr.txt."""

@@ -12,8 +12,9 @@ import pytest
 
 from analysis.check import Check
 from analysis.diagnosis import conclude
-from pipeline.catalog import create_run, load_run
+from pipeline.catalog import create_run
 from pipeline.config import make_config
+from pipeline.runs import Run
 from tabs.diagnose_tab import enter, examine, forget_others, run_remedy, subjects, try_remedies
 from tabs.diagnose_view import evidence_blocks, told_changes, tried_blocks, verdict_blocks
 
@@ -32,7 +33,11 @@ def test_runs_and_presets_can_be_examined_and_the_address_names_one(sick: str) -
     assert enter("?tab=diagnose&run=gone", None).value == names[0]
 
 
-def test_a_sick_run_is_told_check_by_check_and_its_remedy_starts_a_run(sick: str) -> None:
+def test_a_sick_run_is_told_check_by_check_and_its_remedy_starts_a_run(
+    sick: str, commands_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Run] = []
+    monkeypatch.setattr("pipeline.jobs.start_detached", started.append)
     *steps, (verdict, evidence, found) = list(examine(None, sick))
     assert any("fine: Labels are encoded 0 to 1" in json.dumps(shown) for shown, _, _ in steps)
     assert [block["text"] for block in verdict[:2]] == [
@@ -43,7 +48,8 @@ def test_a_sick_run_is_told_check_by_check_and_its_remedy_starts_a_run(sick: str
     assert {"bars", "table"} <= {block["kind"] for block in evidence}
     *_, [said, link] = list(run_remedy(None, remedies["picks"][0][0], sick, found))
     assert "-sick-rate-5e-5-1" in said["text"] and link["run"] == "-sick-rate-5e-5-1"
-    assert load_run("-sick-rate-5e-5-1").config.optim.learning_rate == 5e-5
+    [run] = started
+    assert (run.name, run.config.optim.learning_rate) == ("-sick-rate-5e-5-1", 5e-5)
 
 
 def test_a_remedy_of_something_else_is_not_run(sick: str) -> None:
@@ -53,7 +59,7 @@ def test_a_remedy_of_something_else_is_not_run(sick: str) -> None:
         assert said["text"].startswith("Examine it first")
 
 
-def test_what_cannot_be_examined_is_one_sentence(run_root: Path) -> None:
+def test_what_cannot_be_examined_is_one_sentence(run_root: Path, commands_here: None) -> None:
     *_, [[said], _, _] = examine(None, "run/gone")
     assert said["tone"] == "problem" and "gone" in said["text"]
     create_run(make_config({"name": "lost", "data": {"source": "nowhere-at-all"}}))
@@ -87,7 +93,7 @@ def test_a_preset_is_examined_and_tried_with_what_can_be_had_here_and_says_so(
     assert asked == [["diagnose", *options], *[["diagnose", "--try", *options]] * 2]
 
 
-def test_remedies_are_tried_in_order(sick: str) -> None:
+def test_remedies_are_tried_in_order(sick: str, commands_here: None) -> None:
     *_, [tried, _] = list(try_remedies(None, sick, None))
     assert tried["label"] == "Tried in order for run -sick"
     assert tried["rows"][0][0] == "rate 1e-4" and tried["rows"][0][1] in ("learns", "does not learn")

@@ -120,8 +120,8 @@ def test_the_best_model_evaluates_to_the_metrics_of_its_line(run_root: Path, tin
 
 def test_stop_finishes_the_step_saves_and_resume_goes_on_to_the_same_end(run_root: Path, long_values: dict) -> None:
     values = {**long_values, "optim": {**long_values["optim"], "epochs": 10}}
-    twin, _ = train_undisturbed(values)
-    run = create_run(make_config(values))
+    twin, run = create_run(make_config({**values, "name": "twin"})), create_run(make_config(values))
+    assert carry_out(twin) == 0
     start_detached(run)
     wait_until(lambda: len(run.metrics()) > 3)
     status = stop(run)
@@ -131,12 +131,13 @@ def test_stop_finishes_the_step_saves_and_resume_goes_on_to_the_same_end(run_roo
     assert differences(run, twin) == []
 
 
-def test_a_run_is_stopped_although_the_clock_was_set_meanwhile(
+def test_a_detached_run_outlives_who_started_it_and_is_stopped_although_the_clock_was_set_meanwhile(
     run_root: Path, long_values: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = create_run(make_config(long_values))
-    start_detached(run)
+    finish(start([*training_arguments(long_values), "--detach"]))
+    run = load_run("long")
     wait_until(lambda: len(run.metrics()) > 3)
+    assert run.is_alive()
     create_time, boot_time = psutil.Process.create_time, psutil.boot_time()
     monkeypatch.setattr(psutil, "boot_time", lambda: boot_time + 3600)  # as systems tell it after the clock was set
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3600)
@@ -271,13 +272,13 @@ def test_a_loss_that_is_no_number_fails_the_run_with_its_reason(run_root: Path, 
     assert "The loss became nan at step 1; the last good state is kept." in str(run.status().reason)
 
 
-def test_a_full_disk_ends_the_process_with_status_1_and_earlier_states_load(run_root: Path, long_values: dict) -> None:
+def test_a_full_disk_ends_the_process_with_status_1_and_earlier_states_load(run_root: Path, tiny_values: dict) -> None:
     """A file-size limit stands for the full disk: the system refuses to write a larger file, with an error alike."""
-    run = create_run(make_config(long_values))
+    run = create_run(make_config(tiny_values))
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({40_000}, {40_000}));"
-        "import runpy; sys.argv = ['pipeline', 'resume', 'long']; runpy.run_module('pipeline', run_name='__main__')"
+        "import runpy; sys.argv = ['pipeline', 'resume', 'tiny']; runpy.run_module('pipeline', run_name='__main__')"
     )
     small = {**os.environ, "VOLTA_STATE_SECONDS": "1000"}
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=small, timeout=120)
@@ -285,8 +286,8 @@ def test_a_full_disk_ends_the_process_with_status_1_and_earlier_states_load(run_
     assert "The disk is full" in process.stderr and "Free some space, then resume." in process.stderr
     status = run.status()
     assert status.state == "failed" and "The disk is full" in str(status.reason)
-    finish(start(["resume", "long"]))
-    assert load_run("long").status().state == "finished"
+    assert carry_out(run) == 0
+    assert run.status().state == "finished"
 
 
 def test_a_read_only_record_ends_the_process_with_status_1_and_the_reason(
@@ -340,11 +341,3 @@ def test_a_detached_run_works_in_the_folder_it_was_started_from(
     run = create_run(make_config({**tiny_values, "data": {"source": "reviews.jsonl"}}))
     start_detached(run)
     wait_until(lambda: run.status().state == "finished")
-
-
-def test_a_detached_run_outlives_the_process_that_started_it(run_root: Path, long_values: dict) -> None:
-    finish(start([*training_arguments(long_values), "--detach"]))
-    run = load_run("long")
-    wait_until(lambda: len(run.metrics()) > 3)
-    assert run.is_alive()
-    assert stop(run).state == "stopped"

@@ -55,7 +55,7 @@ def trained_root(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tin
 
 
 @pytest.fixture
-def runs(trained_root: Path, run_root: Path) -> list[Run]:
+def runs(trained_root: Path, run_root: Path, commands_here: None) -> list[Run]:
     shutil.copytree(trained_root, run_root)
     return [load_run("one"), load_run("two")]
 

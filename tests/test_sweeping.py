@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from pipeline.exceptions import ConfigError, RunError, WorkbenchError
 from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of
 from pipeline.jobs import carry_out, start_command
 from pipeline.runs import Run, Status
-from tests.command import volta
+from tests.command import CarriedOut, volta
 from tests.test_jobs import wait_until
 
 NO_COLUMN = {"data.text_column": "nothing"}
@@ -221,15 +220,14 @@ def test_a_test_split_that_cannot_be_had_is_told_and_tried_again(
     run_root: Path, values: dict, trained_here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(arguments: list[str], **streams: Any) -> Any:
-        return start_command(["evaluate", "no-such-run"], **streams)
+        return CarriedOut(["evaluate", "no-such-run"], **streams)
 
     experiment = Experiment.model_validate({**values, "changes": {}, "test": True})
-    evaluate: Callable[..., Any] = sweeping.start_command
     monkeypatch.setattr(sweeping, "start_command", refused)
     [told] = sweeping.sweep(experiment, threading.Event())
     assert told.reason is not None and told.reason.startswith("It could not be evaluated on test: There is no run")
     assert (told.state, told.is_done) == ("finished", False)
-    monkeypatch.setattr(sweeping, "start_command", evaluate)
+    monkeypatch.setattr(sweeping, "start_command", CarriedOut)
     [told] = sweeping.sweep(experiment, threading.Event())
     assert told.is_done and trained_here == ["x-baseline"]
     assert (run_root / "x-baseline/predictions/tiny/test.parquet").exists()
