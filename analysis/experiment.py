@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from scipy.stats import binomtest
 
 from analysis.compare import Estimate, compare, holm, mean_gain, predicted_in_order
 from pipeline.catalog import load_run
@@ -68,6 +69,7 @@ class Variant:
     cost: Cost | None
     gain: Gain | None
     reason: str | None              # why there is no gain to tell
+    guessing: float | None = None   # accuracy of always the most frequent label, where its own is hardly better
     cost_ratios: dict[str, float] = field(default_factory=dict)     # seconds and memory_bytes, over the first variant's
     verdict: Verdict = "not_compared"
 
@@ -158,6 +160,7 @@ def _variant(name: str, records: _Records, beside: dict[int, Predictions] | None
         cost=_mean_cost([_cost(run, records) for run in done]),
         gain=gain,
         reason=reason,
+        guessing=_guessing(list(found.values())),
     )
 
 
@@ -179,6 +182,17 @@ def _metrics(found: list[Predictions]) -> dict[str, Spread]:
     measured = [compute_metrics(each.logits, each.gold_ids, each.label_names) for each in found]
     names = [name for name, value in measured[0].items() if isinstance(value, float)] if measured else []
     return {name: _spread([metrics[name] for metrics in measured]) for name in names}
+
+
+def _guessing(found: list[Predictions]) -> float | None:
+    """Accuracy of always the most frequent label, where chance may well be all that the models have over it."""
+    if not found:
+        return None
+    gold_ids = found[0].gold_ids
+    right = np.mean([np.sum(each.logits.argmax(axis=1) == each.gold_ids) for each in found])
+    majority = float(np.bincount(gold_ids).max() / len(gold_ids))
+    p_value = binomtest(round(right), len(gold_ids), majority, alternative="greater").pvalue
+    return majority if p_value > SIGNIFICANT else None
 
 
 def _spread(values: list[float]) -> Spread:

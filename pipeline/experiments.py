@@ -74,7 +74,7 @@ class Member:
 def read_experiment(path: Path) -> Experiment:
     """Raises: ConfigError when it is not there, not JSON, or has a bad field."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
     except OSError as exception:
         reason = exception.strerror
         raise ConfigError(f"{path} cannot be read ({reason}). Give the file, or the name, of an experiment.") from None
@@ -84,6 +84,13 @@ def read_experiment(path: Path) -> Experiment:
         return Experiment.model_validate(values)
     except ValidationError as exception:
         raise ConfigError(_problem(exception)) from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two changes of one name JSON would keep the last, in silence."""
+    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
+        raise ValueError(f"'{twice[0]}' stands twice in one object")
+    return dict(pairs)
 
 
 def _problem(exception: ValidationError) -> str:

@@ -90,6 +90,8 @@ def _checked(experiment: Experiment) -> list[Member]:
     members = members_of(experiment)
     for member in members:
         _refuse_other_config(member)
+        if member.variant != members[0].variant and member.seed == members[0].seed:
+            _refuse_what_changes_nothing(member, members[0])
     _refuse_what_is_lacking([member for member in members if _run(member.run) is None])
     return members
 
@@ -108,6 +110,15 @@ def _refuse_what_is_lacking(members: list[Member]) -> None:
         raise ConfigError(
             f"The experiment needs {', '.join(lacking)} from the Hub, which is out of reach. Name others, or, while "
             f"there is a network, type: python -m pipeline fetch {' '.join(lacking)}"
+        )
+
+
+def _refuse_what_changes_nothing(member: Member, first: Member) -> None:
+    """Where it has begun it goes on."""
+    if _run(member.run) is None and not set(differing_fields(first.config, member.config)) - {"name", "note"}:
+        raise ConfigError(
+            f"The change '{member.variant}' has no field that differs from '{first.variant}': the same would be "
+            "trained twice. Give a field another value, or take the change out."
         )
 
 

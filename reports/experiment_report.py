@@ -31,7 +31,7 @@ class Table:
 
 
 def markdown_of(result: Result) -> str:
-    parts = [f"# {say('experiment.title', name=result.name)}", *sentences(result)]
+    parts = [f"# {say('experiment.title', name=result.name)}", *cautions(result), *sentences(result)]
     for table in tables(result):
         parts += [f"## {table.title}", _markdown_table(table)]
     return "\n\n".join(parts) + "\n"
@@ -43,7 +43,7 @@ def html_of(result: Result) -> str:
     return page.substitute(
         language=language(),
         title=escape(say("experiment.title", name=result.name)),
-        told="\n".join(f"<p>{escape(sentence)}</p>" for sentence in sentences(result)),
+        told="\n".join(f"<p>{escape(sentence)}</p>" for sentence in [*cautions(result), *sentences(result)]),
         plot=_plot(result),
         tables="\n".join(map(_html_table, tables(result))),
     )
@@ -83,6 +83,15 @@ def _line(variant: Variant, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 # What is said, for files and for the page
+
+
+def cautions(result: Result) -> list[str]:
+    """Where its figures say less than they seem to."""
+    guessing = [
+        say("experiment.guesses", name=each.name, share=each.guessing)
+        for each in result.variants if each.guessing is not None
+    ]
+    return [say("experiment.guessing", names=say("page.comma").join(guessing))] if guessing else []
 
 
 def sentences(result: Result) -> list[str]:

@@ -14,7 +14,7 @@ from pipeline.config import FIELDS, preset_names
 from pipeline.exceptions import ConfigError, RunError, WorkbenchError
 from pipeline.experiments import Experiment, experiment_names, load_experiment, members_of, within_budget
 from pipeline.sweeping import Standing, is_swept, standings, start_sweep, stop_sweep
-from reports.experiment_report import KINDS, sentences, tables
+from reports.experiment_report import KINDS, cautions, sentences, tables
 from reports.words import say
 from tabs.access import owner_only, telling
 from tabs.run_panel import metric_words
@@ -87,8 +87,9 @@ def _result_blocks(experiment: Experiment, stands: list[Standing]) -> list[Block
         result = _result(experiment, stands)
     except RunError as exception:       # none has finished
         return [text(str(exception), "hint")]
+    doubts = [text(sentence, "problem") for sentence in cautions(result)]
     blocks = [_block_of(each.title, each.heads, each.rows) for each in tables(result)]
-    return [*blocks, *(text(sentence, "note") for sentence in sentences(result))]
+    return [*doubts, *blocks, *(text(sentence, "note") for sentence in sentences(result))]
 
 
 def _result(experiment: Experiment, stands: list[Standing]) -> Result:
@@ -222,7 +223,10 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
                 base = gr.Dropdown(
                     preset_names(), value="quick", label=say("sweeps.base"), elem_id="experiment-base", min_width=200
                 )
-                seeds = gr.Textbox("1, 2, 3", label=say("sweeps.seeds"), elem_id="experiment-seeds", min_width=140)
+                seeds = gr.Textbox(
+                    "1, 2, 3", label=say("sweeps.seeds"), placeholder=say("sweeps.no_seeds"), min_width=140,
+                    elem_id="experiment-seeds",
+                )
                 budget = gr.Dropdown(
                     [(say(f"budgets.{budget}"), budget) for budget in BUDGETS], value="full",
                     label=say("train.budget"), elem_id="experiment-budget", min_width=120,

@@ -17,7 +17,7 @@ from pipeline.experiments import Experiment, members_of
 from pipeline.predictions import predictions_path
 from pipeline.runs import Status
 from reports.__main__ import app as reports_app
-from reports.experiment_report import csv_of_result, html_of, markdown_of, sentences, tables
+from reports.experiment_report import cautions, csv_of_result, html_of, markdown_of, sentences, tables
 from tests.command import volta
 from tests.measured_runs import ablation, write_run
 
@@ -54,6 +54,17 @@ def test_markdown_is_aligned_and_says_what_is_worth_it(result: Result) -> None:
     ]
     assert "late is not compared: No seed has predictions of both." in lines
     assert "2 of 8 runs are missing: ablation-late-s1 (failed), ablation-late-s2 (failed)." in lines
+
+
+def test_that_nobody_beats_guessing_is_told(run_root: Path) -> None:
+    experiment = ablation(long={"optim.epochs": 9}, late={"optim.epochs": 5})
+    for member in members_of(experiment):
+        write_run(member, 20 if member.variant == "long" else 190)
+    [told] = cautions(result := measure(experiment))
+    assert told.startswith(
+        "Hardly better than always the most frequent label, whose share is in brackets: baseline (50.0%), late (50.0%)."
+    )
+    assert markdown_of(result).splitlines()[2] == told and html_of(result).count(told) == 1
 
 
 def test_while_runs_are_missing_there_is_no_verdict_and_no_p(run_root: Path) -> None:
@@ -105,7 +116,7 @@ def test_of_more_than_two_labels_precision_and_recall_are_means(result: Result) 
 def test_html_needs_no_other_file_and_takes_no_name_for_markup(result: Result) -> None:
     written = html_of(result)
     assert not re.search(r"https?:|<script|<link|<b>|src=", written)
-    assert written.count("<div><table>") == 4 and "div { overflow-x: auto; }" in written     # the wide ones scroll
+    assert written.count("<div><table>") == 4 and "div { overflow-x: auto;" in written     # the wide ones scroll
     assert len(written) < 20_000
     svg = ET.fromstring("<svg" + written.partition("<svg")[2].partition("</svg>")[0] + "</svg>")
     assert [text.text for text in svg.iter("text")][:2] == ["long", HOSTILE]

@@ -112,7 +112,8 @@ def test_a_bad_field_is_told_in_one_sentence(tmp_path: Path, values: dict, sente
 
 
 @pytest.mark.parametrize(("content", "sentence"), [
-    ("{", "is not JSON"), ("[]", "'experiment' of an experiment should be"), ("{}", "'name' of an experiment"),
+    ("{", "is not JSON"), ('{"changes": {"a": {}, "a": {}}}', "'a' stands twice in one object"),
+    ("[]", "'experiment' of an experiment should be"), ("{}", "'name' of an experiment"),
 ])
 def test_a_file_without_an_experiment_is_told(tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / "x.json").write_text(content, encoding="utf-8")

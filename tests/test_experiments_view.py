@@ -93,8 +93,9 @@ def test_finished_runs_are_compared_and_the_report_is_a_file(trained_root: Path,
             f"At work: 1 of 2 runs are finished. About {duration(seconds)} of training are left, if the rest takes as "
             "long."
         )
-    _, [told, _], [worth, *_], _ = look("ab", None)
+    _, [told, _], [doubt, worth, *_], _ = look("ab", None)
     assert "All 2 runs are finished." in told["text"]
+    assert "hardly better than" in doubt["text"].lower() and doubt["tone"] == "problem"     # so short was the training
     assert worth["rows"][0][1] == "what the others are compared with"
     for kind, begins in (("html", "<!doctype html>"), ("md", "# Experiment ab"), ("csv", "variant,")):
         said, button = report("ab", kind)

@@ -116,6 +116,19 @@ def test_a_run_of_the_same_name_with_another_config_is_refused_before_anything_i
     assert trained_here == [] and not (run_root / "_experiments").exists()
 
 
+def test_a_change_that_changes_nothing_is_refused_before_anything_is_done(
+    run_root: Path, values: dict, trained_here: list[str]
+) -> None:
+    values["changes"] = {"same": {"optim.epochs": 1, "optim.learning_rate": 1e-3}, "last": {"seed": 7}}
+    with pytest.raises(ConfigError) as caught:
+        swept(values)
+    assert str(caught.value) == (
+        "The change 'same' has no field that differs from 'baseline': the same would be trained twice. "
+        "Give a field another value, or take the change out."
+    )
+    assert trained_here == [] and experiment_names() == []
+
+
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"model.base": "no-such-model"}, "No model 'no-such-model' was found"),
     ({"data.source": "no-such-data"}, "No data 'no-such-data' was found"),
