@@ -26,7 +26,7 @@ ColumnKind = Literal["", "number", "text", "state"]
 COMMAND_SECONDS = 600
 
 # For an event that shows no progress of its own. Without the empty list every component that ever was an output hears
-# of every step of every event, in the browser (gradio searches the page for each): a third of its work at opening.
+# of every step of every event, in the browser (gradio searches the page for each): a quarter of its work at opening.
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
 
 
