@@ -35,7 +35,7 @@ from tabs.errors_view import (
 )
 from tabs.judge_form import build_judge_form
 from tabs.sentence_view import open_example, sentence_to_edit, try_edit
-from tabs.shared import QUIET, blocks_view, chart_view, find_run, tab_heading, text
+from tabs.shared import FOLLOWING, QUIET, blocks_view, chart_view, find_run, tab_heading, text
 from tabs.suite_view import ask_suite
 from tabs.taught_view import build_asked_fold, build_taught_fold, doubt_labels, group_errors
 from tabs.why_view import PREDICTED, explained_labels
@@ -194,24 +194,24 @@ def build_errors_tab(tab: gr.Tab) -> None:
     inputs = [run, file, beside, show, search, regex, rule, sort]
     build_export(inputs)
 
-    quiet = {**QUIET, "concurrency_limit": None}
-    looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **quiet}
+    quiet, following = ({**each, "concurrency_limit": None} for each in (QUIET, FOLLOWING))
+    looked: dict[str, Any] = {"fn": look, "inputs": [place, *inputs], "outputs": [summary, listed, place], **following}
     examined: dict[str, Any] = {
         "fn": open_example, "inputs": [place, run, file, beside, label, against, method, second], "outputs": sentence,
-        "trigger_mode": "always_last", **quiet,
+        **following,
     }
     # What is open: run, file, example. Only where that changes are the boxes of edits and notes filled anew.
     asked, opened = gr.JSON(visible=False), gr.State([])
     edited: dict[str, Any] = {
-        "fn": sentence_to_edit, "inputs": [place, run, file, opened], "outputs": [whatif, opened], **quiet
+        "fn": sentence_to_edit, "inputs": [place, run, file, opened], "outputs": [whatif, opened], **following
     }
     remembered: dict[str, Any] = {"fn": None, "inputs": [place, *inputs], "outputs": None, "js": REMEMBER}
     around: dict[str, Any] = {
         "fn": look_around, "inputs": [run, file, beside],
-        "outputs": [matrix, slices, quality, calibration], **quiet,
+        "outputs": [matrix, slices, quality, calibration], **following,
     }
     entered = tab.select(enter, [asked, *inputs], [*inputs, label, against, place], js=WITH_ADDRESS, **quiet)
-    chosen = run.input(choose_run, [run, file, beside, label], [file, beside, label, against], **quiet)
+    chosen = run.input(choose_run, [run, file, beside, label], [file, beside, label, against], **following)
     for event in (entered, chosen, file.input(None, None, None)):
         looking = event.then(**looked)
         looking.then(**remembered)
@@ -220,7 +220,7 @@ def build_errors_tab(tab: gr.Tab) -> None:
     asking = gr.on(
         [search.change, regex.input, show.input, sort.input, rule.submit, rule.blur, beside.input, listed.input,
          doubtful.input],
-        js="volta.askErrors", trigger_mode="always_last", **looked,
+        js="volta.askErrors", **looked,
     )  # fmt: skip
     asking.then(**remembered)
     asking.then(**edited)
@@ -230,6 +230,4 @@ def build_errors_tab(tab: gr.Tab) -> None:
     beside.input(**around)
     gr.on([label.input, against.input, method.input, second.input, beside.input], **examined)
     # Not `input`, which a paste does not fire.
-    whatif.change(
-        try_edit, [whatif, place, run, file, label, method], answer, trigger_mode="always_last", **quiet
-    )
+    whatif.change(try_edit, [whatif, place, run, file, label, method], answer, **following)

@@ -19,6 +19,7 @@ from reports.words import say
 from tabs.access import owner_only, telling
 from tabs.run_panel import metric_words
 from tabs.shared import (
+    FOLLOWING,
     QUIET,
     Block,
     blocks_view,
@@ -243,8 +244,9 @@ def build_experiments_fold(timer: gr.Timer, tab: gr.Tab) -> None:
             )
             begun = blocks_view("experiment-begun", live=True)
     seen = gr.State(None)
-    looked: dict[str, Any] = {"fn": look, "inputs": [picker, seen], "outputs": [picker, stands, result, seen], **QUIET}
-    gr.on([timer.tick, tab.select, picker.input], trigger_mode="always_last", **looked)
+    outputs = [picker, stands, result, seen]
+    looked: dict[str, Any] = {"fn": look, "inputs": [picker, seen], "outputs": outputs, **FOLLOWING}
+    gr.on([timer.tick, tab.select, picker.input], **looked)
     begin.click(queue, [name, base, budget, common, changes, seeds, test], [begun, picker], **QUIET).then(**looked)
     again.click(go_on, picker, message, **QUIET).then(**looked)
     end.click(stop, picker, message, **QUIET).then(**looked)

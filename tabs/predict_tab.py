@@ -18,6 +18,7 @@ from reports.words import meaning, say
 from tabs.access import telling
 from tabs.predict_file import build_predict_file
 from tabs.shared import (
+    FOLLOWING,
     QUIET,
     Block,
     asked_run,
@@ -303,7 +304,7 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
 
     shown = ([typed, run], result)
     explained: dict[str, Any] = {
-        "fn": words_page, "inputs": [typed, run, other, label], "outputs": [why, beside], **QUIET
+        "fn": words_page, "inputs": [typed, run, other, label], "outputs": [why, beside], **FOLLOWING
     }
     # By the browser alone: what came from the server a moment later would undo what is typed meanwhile.
     demo.load(None, typed, typed, js=f"(first) => volta.kept('{KEPT_TEXT}') || first")
@@ -316,14 +317,12 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
         [typed.change, typed.submit, run.change, button.click],
         predict_page,
         *shown,
-        trigger_mode="always_last",
         concurrency_limit=None,
-        **QUIET,
+        **FOLLOWING,
     )
     # Beside the prediction, not behind it: of what is typed meanwhile only the last is explained.
     gr.on(
         [typed.change, typed.submit, other.input, button.click, label.input],
-        trigger_mode="always_last",
         concurrency_limit=None,
         **explained,
     )
@@ -335,5 +334,5 @@ def build_predict_tab(demo: gr.Blocks, tab: gr.Tab) -> None:
     gr.on([run.input, other.input, tab.select], None, [run, other], None, js=REMEMBER)
     run.change(code_examples, run, [curl, python], **QUIET)
     tab.select(refresh_runs, run, run, **QUIET)
-    gr.on([demo.load, tab.select, run.change], other_choices, [run, other], other, **QUIET)
+    gr.on([demo.load, tab.select, run.change], other_choices, [run, other], other, **FOLLOWING)
     gr.api(predict_endpoint, api_name="predict", concurrency_limit=None)

@@ -32,6 +32,7 @@ from tabs.runs_view import (
     when_written,
 )
 from tabs.shared import (
+    FOLLOWING,
     QUIET,
     Block,
     begin_command,
@@ -235,23 +236,22 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     seen, asked, to_delete = gr.State({}), gr.JSON(visible=False), gr.State(None)
     described = [details, config, environment, notes, log]
 
-    quiet = {**QUIET, "concurrency_limit": None}
+    quiet, following = ({**each, "concurrency_limit": None} for each in (QUIET, FOLLOWING))
     looked: dict[str, Any] = {
         "fn": look,
         "inputs": [asked, axis, smoothing, focus, seen],
         "outputs": [listed, *charts, compared, focus, *described, timer, seen],
         # The slider's box may be empty for a moment, or hold more than the slider does.
         "js": f"(asked, axis, smooth, ...rest) => [{CHOSEN}, axis, Math.min(Math.max(smooth ?? 0, 0), 0.99), ...rest]",
-        **quiet,
+        **following,
     }
     shown = (show_run, focus, described)
     # One event for all, so that an answer to an older question never comes last.
     gr.on(
         [demo.load, tab.select, listed.input, axis.input, smoothing.input, timer.tick],
-        trigger_mode="always_last",
         **looked,
     )
-    focus.input(*shown, **quiet).then(lambda: ([], gr.Button(visible=False)), None, [message, sure], **quiet)
+    focus.input(*shown, **following).then(lambda: ([], gr.Button(visible=False)), None, [message, sure], **quiet)
     tab.select(None, None, None, js=f"() => volta.remember('runs', ({CHOSEN} ?? []).join(','))")
     test.click(show_test, focus, message, **quiet).then(*shown, **quiet)
     calibrate.click(calibrate_run, focus, message, **quiet).then(*shown, **quiet)

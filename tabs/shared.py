@@ -28,6 +28,9 @@ COMMAND_SECONDS = 600
 # For an event that shows no progress of its own. Without the empty list every component that ever was an output hears
 # of every step of every event, in the browser (gradio searches the page for each): a quarter of its work at opening.
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "show_progress_on": []}
+# Likewise, for one that shows what is chosen: where that changes meanwhile, it is asked again. gradio's own default
+# leaves out what comes meanwhile, as is right for a button that does something.
+FOLLOWING: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
 
 
 class CommandError(WorkbenchError):

@@ -14,7 +14,20 @@ from reports.words import say
 from tabs.access import owner_only, telling
 from tabs.errors_data import Opened, open_predictions
 from tabs.errors_view import cluster_blocks
-from tabs.shared import QUIET, Block, blocks_view, column, columns, count, find_run, number, table, text, the_run
+from tabs.shared import (
+    FOLLOWING,
+    QUIET,
+    Block,
+    blocks_view,
+    column,
+    columns,
+    count,
+    find_run,
+    number,
+    table,
+    text,
+    the_run,
+)
 
 DOUBTFUL_SHOWN = 20
 CONFLICTS_SHOWN = 10
@@ -120,7 +133,7 @@ def build_taught_fold(place: gr.JSON, run: gr.Dropdown, file: gr.Dropdown) -> di
         taught = blocks_view("errors-taught")
         build = gr.Button(say("taught.read"), size="sm", elem_id="index-button", scale=0, min_width=240)
         message = blocks_view("index-message", live=True)
-    filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **QUIET}
+    filled: dict[str, Any] = {"fn": who_taught, "inputs": [place, run, file], "outputs": taught, **FOLLOWING}
     build.click(read_training, run, message, concurrency_limit=1, **QUIET).then(**filled)
     return filled
 

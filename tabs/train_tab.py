@@ -22,6 +22,7 @@ from tabs.plan_view import plan_blocks
 from tabs.preset_view import start_from
 from tabs.run_panel import build_run_panel, look_anew
 from tabs.shared import (
+    FOLLOWING,
     QUIET,
     Block,
     answer_of_command,
@@ -233,7 +234,7 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     message = blocks_view("start-message", live=True)
     panel = build_run_panel(demo, tab)
 
-    quiet = {**QUIET, "concurrency_limit": None}
+    quiet, following = ({**each, "concurrency_limit": None} for each in (QUIET, FOLLOWING))
     chosen = [preset, budget]
     described = ([*chosen, *form], [command, wrong, *folds])
     of_one_run = [source, base, folded, plan]
@@ -247,15 +248,15 @@ def build_train_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     edits = [component.input for component in form] + [field.blur for field in form if isinstance(field, gr.Textbox)]
     opened = demo.load(open_form, kept, [*chosen, applied, note, *form], js=read_kept("train-form"), **quiet)
     picks = [preset.input, budget.input]
-    picked = gr.on(picks, pick_preset, [*chosen, applied, name], [applied, note, *form], **quiet)
+    picked = gr.on(picks, pick_preset, [*chosen, applied, name], [applied, note, *form], **following)
     for begun in (opened, picked):
-        begun.then(show_fields, preset, of_one_run, **quiet).then(describe, *described, **quiet).then(**keep)
+        begun.then(show_fields, preset, of_one_run, **following).then(describe, *described, **following).then(**keep)
     gr.on(edits, **keep)
     gr.on([*edits, *picks, plan.click], lambda: [], None, message, **quiet)
-    gr.on(edits, describe, *described, trigger_mode="always_last", **quiet)
-    gr.on([look.click, data_fold.expand], report_data, form, report, **quiet)
-    copies.click(show_copies, form, shown_copies, **quiet)
-    upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **quiet).then(**keep)
+    gr.on(edits, describe, *described, **following)
+    gr.on([look.click, data_fold.expand], report_data, form, report, **following)
+    copies.click(show_copies, form, shown_copies, **following)
+    upload.upload(keep_upload, upload, [source, report], **quiet).then(describe, *described, **following).then(**keep)
     checked = (drop_outdated_plan, [planned_for, *chosen, *form], planned)
     planning = plan.click(plan_run, [*chosen, *form], [planned, planned_for], **quiet)
     planning.then(*checked, **quiet)

@@ -233,6 +233,18 @@ def test_no_component_is_told_of_the_steps_of_an_event(run_root: Path) -> None:
     assert told == ["predict_endpoint", "errors_endpoint", "explain_endpoint"]     # of no part of the page
 
 
+def test_what_shows_a_choice_is_asked_again_when_it_is_chosen_otherwise_meanwhile(run_root: Path) -> None:
+    import app
+
+    events = [
+        event for event in app.build_page().fns.values()
+        if event.fn and {"input", "change", "expand"} & {name for _, name in event.targets}
+    ]
+    once = {event.name for event in events if event.trigger_mode == "once"}
+    assert once == {"<lambda>", "remove_fix", "run_remedy"}    # they clear a message, or do something
+    assert {"report_data", "pick_preset", "choose_run", "show_run", "other_choices"} < {event.name for event in events}
+
+
 def test_a_port_that_is_taken_is_told_in_a_sentence(run_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
