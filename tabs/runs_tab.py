@@ -247,10 +247,7 @@ def build_runs_tab(demo: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     }
     shown = (show_run, focus, described)
     # One event for all, so that an answer to an older question never comes last.
-    gr.on(
-        [demo.load, tab.select, listed.input, axis.input, smoothing.input, timer.tick],
-        **looked,
-    )
+    gr.on([demo.load, tab.select, listed.input, axis.input, smoothing.input, timer.tick], **looked)
     focus.input(*shown, **following).then(lambda: ([], gr.Button(visible=False)), None, [message, sure], **quiet)
     tab.select(None, None, None, js=f"() => volta.remember('runs', ({CHOSEN} ?? []).join(','))")
     test.click(show_test, focus, message, **quiet).then(*shown, **quiet)
